@@ -1,0 +1,90 @@
+package touchstone
+
+import "time"
+
+// Verdict is what a decision comes to.
+type Verdict string
+
+// The verdicts, good to bad.
+const (
+	Allowed   Verdict = "allowed"
+	Undecided Verdict = "undecided" // a rule that could refuse could not be evaluated, for a reason outside the artifact
+	Refused   Verdict = "refused"
+)
+
+// Worse reports whether v is a harder answer than w.
+func (v Verdict) Worse(w Verdict) bool { return v.rank() > w.rank() }
+
+func (v Verdict) rank() int {
+	switch v {
+	case Allowed:
+		return 0
+	case Undecided:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// Outcome is what came of asking one rule.
+type Outcome string
+
+// The outcomes.
+const (
+	Pass          Outcome = "pass"
+	Fail          Outcome = "fail"
+	Waived        Outcome = "waived"
+	Unknown       Outcome = "unknown"
+	NotApplicable Outcome = "not-applicable"
+)
+
+// Decision is the answer to a question about one artifact in one place.
+type Decision struct {
+	Verdict Verdict `json:"verdict"`
+	Place   Place   `json:"place"`
+	// At is the moment of the decision; Until the moment from which it may
+	// differ although no input has changed (a waiver lapses, an advisory index
+	// gets too old). Zero means never.
+	At           time.Time `json:"at"`
+	Until        time.Time `json:"until,omitzero"`
+	RulesVersion Digest    `json:"rulesVersion"`
+	Reasons      []Reason  `json:"reasons"` // one for each rule asked, worst first
+	Inputs       Inputs    `json:"inputs"`
+}
+
+// Reason is what one rule said.
+type Reason struct {
+	Rule    string   `json:"rule"`
+	Outcome Outcome  `json:"outcome"`
+	Effect  Effect   `json:"effect"`
+	Seen    string   `json:"seen"`
+	Allowed string   `json:"allowed"`
+	Because string   `json:"because,omitempty"`
+	Fix     string   `json:"fix,omitempty"`
+	Owner   string   `json:"owner,omitempty"`
+	Aligns  []string `json:"aligns,omitempty"`
+	// Outside is true for an unknown outcome whose cause lies outside the
+	// artifact: the index, the network, the store.
+	Outside bool `json:"outside,omitempty"`
+	// Failing lists what fails: ids of matches, packages, paths.
+	Failing []string `json:"failing,omitempty"`
+	// Waiver is the waiver that set the rule aside, the first to lapse where
+	// there are several.
+	Waiver *WaiverUse `json:"waiver,omitempty"`
+}
+
+// WaiverUse names a waiver that was used, and when it lapses.
+type WaiverUse struct {
+	ID    string    `json:"id"`
+	Until time.Time `json:"until"`
+	Owner string    `json:"owner,omitempty"`
+}
+
+// Inputs are the digests of all that was decided on, so that the decision can
+// be taken again.
+type Inputs struct {
+	Evidence Digest `json:"evidence,omitempty"`
+	Index    Digest `json:"index,omitempty"`
+	Rules    Digest `json:"rules"`
+	Waivers  Digest `json:"waivers,omitempty"`
+}

@@ -1,0 +1,48 @@
+// Package artifact holds the words for an opened artifact: a Source, which has
+// Layers. The packages below it open the forms that artifacts come in (oci:
+// registries, layouts, archives, containerd; tree: root file systems) and
+// reference chooses among them by what the user wrote. Nothing here looks
+// inside a layer; that is what package inspect is for.
+package artifact
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"touchstone.dev/touchstone"
+)
+
+// ErrOutside marks an error whose cause lies outside the artifact (network,
+// credentials, disk): whoever meets it is undecided, never allowed or refused.
+var ErrOutside = errors.New("the fault lies outside the artifact")
+
+// A Source is one opened artifact of one platform.
+type Source interface {
+	// Artifact says what was opened.
+	Artifact() touchstone.Artifact
+	// Config returns the raw OCI image config, or nil for a root file system.
+	// Its digest was verified against the manifest.
+	Config() []byte
+	// Layers returns the layers, bottom first.
+	Layers() []Layer
+	// Close releases what is held open.
+	Close() error
+}
+
+// Layer is one layer as it is stored. Exactly one of Open and Root is set.
+type Layer struct {
+	Digest    touchstone.Digest // of the stored bytes; empty where nothing claims one
+	DiffID    touchstone.Digest // that the config claims; empty where there is no config
+	Size      int64             // stored bytes; -1 if unknown
+	MediaType string
+	// Open returns the stored bytes, compressed or not; whoever reads them
+	// verifies Digest and DiffID. An error that wraps ErrOutside is not the
+	// artifact's fault.
+	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Root is the path of a root file system in place.
+	Root string
+	// Absent says why the bytes cannot be had although the manifest names them
+	// (foreign layers); empty otherwise.
+	Absent string
+}

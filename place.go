@@ -1,0 +1,62 @@
+package touchstone
+
+// Place is where something is to run. What the place is comes from whoever
+// runs it, never from the artifact; what a workload says of itself can only
+// make it stricter.
+type Place struct {
+	Environment string   `json:"environment"`
+	Cluster     string   `json:"cluster,omitempty"`
+	Namespace   string   `json:"namespace,omitempty"`
+	Node        string   `json:"node,omitempty"`
+	Class       Class    `json:"class"`
+	Sensitivity string   `json:"sensitivity,omitempty"` // free word, such as "pci"
+	Exposure    Exposure `json:"exposure"`
+	Owner       string   `json:"owner,omitempty"`
+	// Assumed lists what nobody said, as sentences for people.
+	Assumed []string `json:"assumed"`
+}
+
+// Class is the sort of workload.
+type Class string
+
+// The classes of workload.
+const (
+	ClassApplication Class = "application"
+	ClassDataScience Class = "data-science"
+	ClassSystem      Class = "system"
+)
+
+// Exposure says who can reach the place, in the terms of SSVC's "System
+// Exposure" (CERT/CC, SSVC 2.1): internal is "small".
+type Exposure string
+
+// The exposures, narrow to wide.
+const (
+	ExposureUnknown    Exposure = ""
+	ExposureInternal   Exposure = "internal"
+	ExposureControlled Exposure = "controlled"
+	ExposureOpen       Exposure = "open"
+)
+
+// Occasion is why a decision is asked for.
+type Occasion string
+
+// The occasions.
+const (
+	OccasionCheck   Occasion = "check"
+	OccasionPromote Occasion = "promote"
+	OccasionAdmit   Occasion = "admit"
+	OccasionRestart Occasion = "restart"
+	OccasionRunning Occasion = "running"
+	OccasionLogin   Occasion = "login"
+	OccasionChange  Occasion = "change"
+)
+
+// Question is what a decision answers: the occasion, the place, and what the
+// workload itself sets.
+type Question struct {
+	Occasion Occasion `json:"occasion"`
+	Place    Place    `json:"place"`
+	// User overrides the image's user when it is not empty.
+	User string `json:"user,omitempty"`
+}

@@ -1,0 +1,66 @@
+package touchstone
+
+import "time"
+
+// Waiver is a rule set aside for a named thing, by somebody, for a reason,
+// until a moment.
+type Waiver struct {
+	ID           string    `json:"id"`
+	Rule         string    `json:"rule"`
+	Artifact     string    `json:"artifact"`               // pattern of a name ("shop/*", see MatchName) or a digest; "" means any
+	Advisory     string    `json:"advisory,omitempty"`     // any alias
+	Package      string    `json:"package,omitempty"`      // name or purl
+	Environments []string  `json:"environments,omitempty"` // empty means all
+	Owner        string    `json:"owner"`
+	ApprovedBy   string    `json:"approvedBy,omitempty"`
+	Reason       string    `json:"reason"`
+	Until        time.Time `json:"until"`
+	// ScoreAbove ends the waiver for a match whose score has risen above it;
+	// zero means that no score ends it.
+	ScoreAbove float64 `json:"scoreAbove,omitempty"`
+	// WholeRule is true when the waiver names neither advisory nor package and
+	// sets the whole rule aside.
+	WholeRule bool `json:"wholeRule,omitempty"`
+}
+
+// live reports whether the waiver holds at now for the rule and artifact in the
+// environment, whatever it says of advisories and packages.
+func (w *Waiver) live(rule, environment string, a *Artifact, now time.Time) bool {
+	return w.Rule == rule && now.Before(w.Until) && w.in(environment) && w.names(a)
+}
+
+func (w *Waiver) in(environment string) bool {
+	if len(w.Environments) == 0 {
+		return true
+	}
+	for _, e := range w.Environments {
+		if e == environment {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *Waiver) names(a *Artifact) bool {
+	return w.Artifact == "" ||
+		w.Artifact == string(a.Digest) || w.Artifact == string(a.Index) ||
+		a.Name != "" && MatchName(w.Artifact, a.Name)
+}
+
+// covers reports whether the waiver sets the rule aside for this match.
+func (w *Waiver) covers(m *Match) bool {
+	if w.ScoreAbove > 0 && m.Scored && m.Score > w.ScoreAbove {
+		return false
+	}
+	if w.WholeRule {
+		return true
+	}
+	return (w.Advisory == "" || m.Named(w.Advisory)) &&
+		(w.Package == "" || w.Package == m.Package.Name || w.Package == m.Package.PURL) &&
+		(w.Advisory != "" || w.Package != "")
+}
+
+// coversThing is covers for what is not a match: a package, a licence, a path.
+func (w *Waiver) coversThing(thing string) bool {
+	return w.WholeRule || w.Package != "" && w.Package == thing
+}
