@@ -7,15 +7,10 @@ package artifact
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"touchstone.dev/touchstone"
 )
-
-// ErrOutside marks an error whose cause lies outside the artifact (network,
-// credentials, disk): whoever meets it is undecided, never allowed or refused.
-var ErrOutside = errors.New("the fault lies outside the artifact")
 
 // A Source is one opened artifact of one platform.
 type Source interface {
@@ -35,7 +30,13 @@ type Layer struct {
 	Digest    touchstone.Digest // of the stored bytes; empty where nothing claims one
 	DiffID    touchstone.Digest // that the config claims; empty where there is no config
 	Size      int64             // stored bytes; -1 if unknown
-	MediaType string
+	MediaType string            // as the manifest says; empty where nothing does
+	// Stamp is the cheap identity of stored bytes in a local file: device,
+	// inode, size, times and place in the file. Equal stamps mean equal bytes,
+	// so that what was once read there need not be read again. It is empty
+	// where nothing is known so cheaply, and for a file that changed so lately
+	// that a further change might not show.
+	Stamp string
 	// Open returns the stored bytes, compressed or not; whoever reads them
 	// verifies Digest and DiffID. An error that wraps ErrOutside is not the
 	// artifact's fault.
