@@ -117,7 +117,10 @@ const (
 // Configuration is what an image says about how it is to be run (OCI
 // image-spec, config.md).
 type Configuration struct {
-	User         string            `json:"user"` // as written; empty means root
+	User string `json:"user"` // as written; empty means root
+	// UserID is the number that User stands for, by itself or by the artifact's
+	// own etc/passwd; empty when that cannot be told.
+	UserID       string            `json:"userID,omitempty"`
 	Entrypoint   []string          `json:"entrypoint,omitempty"`
 	Command      []string          `json:"command,omitempty"`
 	WorkingDir   string            `json:"workingDir,omitempty"`

@@ -82,6 +82,11 @@ type Knowledge struct {
 type IndexState struct {
 	Revision Digest    `json:"revision,omitempty"` // of the index file; empty when there is none
 	Built    time.Time `json:"built,omitzero"`
+	// KEV and EPSS are when CISA's list and the EPSS scores were last confirmed
+	// current; zero means that they were never imported, so that rules about
+	// them cannot be evaluated.
+	KEV  time.Time `json:"kev,omitzero"`
+	EPSS time.Time `json:"epss,omitzero"`
 	// Problem says why the index could not be asked; empty when it could. The
 	// fault lies outside the artifact, so what depends on it is undecided.
 	Problem string `json:"problem,omitempty"`

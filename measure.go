@@ -29,12 +29,12 @@ const (
 func Measures() []Measure {
 	return []Measure{
 		{Name: "cvss", Takes: TakesNumber, After: true, About: "a vulnerability that has a fix (or any, without a row unfixable) scores above the limit"},
-		{Name: "unfixable", Takes: TakesEffect, After: true, About: "a vulnerability above the limit of cvss has no fix yet; asked instead of cvss while that is so"},
+		{Name: "unfixable", Takes: TakesEffect, After: true, About: "a vulnerability above the limit of cvss here has no fix yet; asked instead of cvss while that is so"},
 		{Name: "known-exploited", Takes: TakesEffect, After: true, About: "a vulnerability is on CISA's list of known exploited ones"},
 		{Name: "epss", Takes: TakesNumber, After: true, About: "the probability that a vulnerability is exploited within 30 days (EPSS, 0 to 1) is above the limit"},
 		{Name: "unscored", Takes: TakesEffect, After: true, About: "a vulnerability has no score from any source"},
 		{Name: "fix-available-for", Takes: TakesTime, About: "a vulnerability that has a fix has been public for longer than the limit"},
-		{Name: "mend-within", Takes: TakesTime, About: "a finding on something that runs is older than the limit; the server keeps the clock"},
+		{Name: "mend-within", Takes: TakesTime, Running: true, About: "a finding on something that runs is older than the limit; the server keeps the clock"},
 		{Name: "no-advisories", Takes: TakesEffect, About: "packages are of an ecosystem or release that the advisories do not cover, or that is out of support"},
 		{Name: "stale-advisories", Takes: TakesTime, About: "the advisories were last confirmed current longer ago than the limit"},
 		{Name: "gaps", Takes: TakesEffect, About: "something in the artifact could not be read"},

@@ -11,6 +11,7 @@ type Place struct {
 	Class       Class    `json:"class"`
 	Sensitivity string   `json:"sensitivity,omitempty"` // free word, such as "pci"
 	Exposure    Exposure `json:"exposure"`
+	Impact      Impact   `json:"impact,omitempty"` // what its failure does to people and mission (SSVC "Human Impact")
 	Owner       string   `json:"owner,omitempty"`
 	// Assumed lists what nobody said, as sentences for people.
 	Assumed []string `json:"assumed"`

@@ -1,6 +1,9 @@
 package touchstone
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Waiver is a rule set aside for a named thing, by somebody, for a reason,
 // until a moment.
@@ -60,7 +63,14 @@ func (w *Waiver) covers(m *Match) bool {
 		(w.Advisory != "" || w.Package != "")
 }
 
-// coversThing is covers for what is not a match: a package, a licence, a path.
+// coversThing is covers for what is not a match: a package, a path, a licence.
+// A thing is written with what it is about: "etc/key (private-key)",
+// "apt curl", "bin/ping: cap_net_raw"; the waiver may name the bare thing.
 func (w *Waiver) coversThing(thing string) bool {
-	return w.WholeRule || w.Package != "" && w.Package == thing
+	if w.WholeRule {
+		return true
+	}
+	p := w.Package
+	return p != "" && (p == thing ||
+		strings.HasPrefix(thing, p+" (") || strings.HasPrefix(thing, p+": ") || strings.HasSuffix(thing, " "+p))
 }
