@@ -129,6 +129,16 @@ func (a *asking) lapses(t time.Time) {
 	}
 }
 
+// keepsUntil notes the moment from which an age that began at start no longer
+// keeps within the limit.
+func (a *asking) keepsUntil(start time.Time, l Limit) {
+	end := start.Add(l.Duration())
+	if l.Op == AtMost {
+		end = end.Add(1) // the bound itself is still allowed
+	}
+	a.lapses(end)
+}
+
 // integrity refuses what contradicts its own digests, and leaves undecided what
 // could not be inspected.
 func (a *asking) integrity() {

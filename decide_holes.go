@@ -95,8 +95,7 @@ func (q *query) wrong(m *Match) bool {
 		if m.Published.IsZero() {
 			return true // for how long is not known, and unknown is never a pass
 		}
-		limit := q.cell.Limit.Duration()
-		q.lapses(m.Published.Add(limit))
+		q.keepsUntil(m.Published, q.cell.Limit)
 		return !q.cell.Limit.Allows(q.c.Now.Sub(m.Published).Hours())
 	}
 }

@@ -82,7 +82,7 @@ func (q *query) stale() {
 	}
 	age := q.c.Now.Sub(oldest.Confirmed)
 	if q.cell.Limit.Allows(age.Hours()) && !oldest.Confirmed.IsZero() {
-		q.lapses(oldest.Confirmed.Add(q.cell.Limit.Duration()))
+		q.keepsUntil(oldest.Confirmed, q.cell.Limit)
 		q.pass(oldest.Ecosystem + " confirmed " + ago(age))
 		return
 	}
@@ -99,7 +99,7 @@ func ago(d time.Duration) string {
 	case d < time.Hour:
 		return "within the hour"
 	case d < 72*time.Hour:
-		return Days(d.Truncate(time.Hour).Round(time.Hour)+0) + " ago"
+		return Days(d.Truncate(time.Hour)) + " ago"
 	default:
 		return Days(d.Truncate(24*time.Hour)) + " ago"
 	}
