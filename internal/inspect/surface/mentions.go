@@ -1,0 +1,3 @@
+package surface
+
+func (b *binaryFile) mentions(f *Facts, size int64) {}
