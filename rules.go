@@ -19,6 +19,8 @@ type Rules struct {
 	// Copies groups repositories that hold copies of the same thing; each group
 	// lists patterns for MatchName.
 	Copies map[string][]string
+	// VEXAuthors are those whose VEX statements count; patterns for MatchName.
+	VEXAuthors []string
 }
 
 // Rule is one row: what is measured, and what happens in each environment.
@@ -131,11 +133,14 @@ func (l Limit) Duration() time.Duration { return time.Duration(l.Value * float64
 // String returns the cell as the rules file writes it.
 func (c Cell) String() string {
 	s := c.Limit.String()
-	if s == "" {
+	switch {
+	case s != "" && c.Effect != EffectRefuse && c.Effect != "":
+		s += " else " + string(c.Effect)
+	case s != "":
+	case c.Effect == EffectNone:
+		s = "allow"
+	default:
 		s = string(c.Effect)
-		if c.Effect == EffectNone {
-			s = "allow"
-		}
 	}
 	if c.After > 0 {
 		s += " after " + Days(c.After)
