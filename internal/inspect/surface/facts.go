@@ -48,6 +48,17 @@ type Facts struct {
 // IsZero reports whether there is nothing to keep.
 func (f *Facts) IsZero() bool { return f.Exec == touchstone.ExecNone && len(f.Lines) == 0 }
 
+// weight is about how many bytes the facts take.
+func (f *Facts) weight() int {
+	n := 128 + len(f.Interp) + len(f.Argument) + len(f.Soname) + len(f.RPath) + len(f.RunPath)
+	for _, names := range [][]string{f.Needed, f.Mentions, f.Lines} {
+		for _, s := range names {
+			n += 16 + len(s)
+		}
+	}
+	return n
+}
+
 // Wants reports whether Look needs the content of a file as an io.ReaderAt: ELF
 // files and the few small files that configure the dynamic linker. name is the
 // path without a leading slash, head the first HeadSize bytes.
