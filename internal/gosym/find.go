@@ -96,9 +96,10 @@ func pePlaces(r io.ReaderAt) ([]place, error) {
 	var likely, rest []place
 	for _, s := range f.Sections {
 		p := place{from: int64(s.Offset), size: int64(s.Size)}
-		if s.Name == ".rdata" {
+		switch s.Name {
+		case ".rdata":
 			likely = append(likely, p)
-		} else if s.Name == ".data" || s.Name == ".text" {
+		case ".data", ".text":
 			rest = append(rest, p)
 		}
 	}
