@@ -123,6 +123,8 @@ func (q *query) base(l *Lineage) {
 		return
 	}
 	switch {
+	case l.Base == nil && alone(q.c.Evidence):
+		q.notApplicable("stands on nothing: static programs alone")
 	case l.Base == nil:
 		q.failUnlessWaived("stands on no approved base", "rebuild on one of: touchstone golden list")
 	case !l.Base.Expires.IsZero() && !q.c.Now.Before(l.Base.Expires):
@@ -132,6 +134,13 @@ func (q *query) base(l *Lineage) {
 		q.lapses(l.Base.Expires)
 		q.pass("stands on " + l.Base.Name)
 	}
+}
+
+// alone reports whether there is nothing in the artifact that a base would have
+// brought: no distribution, no library, no shell or other tool. Taking the
+// marks of a distribution away does not make an image with libraries such a one.
+func alone(e *Evidence) bool {
+	return e.OS == OS{} && e.Surface.Size == 0 && len(e.Surface.Needed)+len(e.Surface.Unneeded) == 0
 }
 
 func orSomebody(owner string) string {

@@ -236,6 +236,14 @@ func TestDecide(t *testing.T) {
 			},
 			want: want{Refused, Fail, EffectRefuse, "expired on 2026-11-23", "team-base"},
 		},
+		"static programs alone need no base": {
+			row: rule("no-golden-base", refuse()), change: func(*Case) {},
+			want: want{Allowed, NotApplicable, EffectNone, "static programs alone", ""},
+		},
+		"a distribution without its marks still does": {
+			row: rule("no-golden-base", refuse()), change: func(c *Case) { c.Evidence.Surface.Unneeded = []string{"lib/libc.so"} },
+			want: want{Refused, Fail, EffectRefuse, "no approved base", "golden list"},
+		},
 		"golden bases that cannot be read leave it undecided": {
 			row:    rule("no-golden-base", refuse()),
 			change: func(c *Case) { c.Knowledge.Lineage = Lineage{Problem: "golden.json is damaged"} },

@@ -16,6 +16,9 @@ type Rules struct {
 	Rows         []Rule
 	Classes      []ClassRule
 	Waiving      WaiverPolicy
+	// Golden are the rules for bases that are to be approved: the same table
+	// with the one environment "golden".
+	Golden *Rules
 	// Copies groups repositories that hold copies of the same thing; each group
 	// lists patterns for MatchName.
 	Copies map[string][]string

@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/advisory"
+	"touchstone.dev/touchstone/internal/blob"
+	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/golden"
+	"touchstone.dev/touchstone/internal/inspect"
+	"touchstone.dev/touchstone/internal/rules"
+)
+
+// The files that are looked for when no flag names one.
+const (
+	rulesFile   = "touchstone.yaml"
+	waiversFile = "touchstone-waivers.yaml"
+	goldenFile  = "touchstone-golden.json"
+)
+
+// table is the rules with the waivers that lie beside them.
+type table struct {
+	path          string // "" for the built-in example
+	rules         *touchstone.Rules
+	waiversPath   string // where the waivers are, or would be
+	waivers       []touchstone.Waiver
+	waiversDigest touchstone.Digest
+}
+
+// loadRules finds and reads rules and waivers.
+func (p *program) loadRules() (*table, error) {
+	t, warnings, err := p.readRules()
+	if err != nil {
+		return nil, err
+	}
+	if t.path == "" {
+		p.note("no %s here: judging by the built-in example rules (touchstone rules show)", rulesFile)
+	}
+	data, err := p.readWaivers(t)
+	if err != nil || data == nil {
+		p.warn(warnings)
+		return t, err
+	}
+	waivers, more, err := rules.LoadWaivers(t.waiversPath, data, t.rules)
+	if err != nil {
+		return nil, err
+	}
+	p.warn(append(warnings, more...))
+	t.waivers, t.waiversDigest = waivers, digest(data)
+	return t, nil
+}
+
+func (p *program) readRules() (*table, []rules.Warning, error) {
+	path := p.settings.rules
+	optional := path == ""
+	if optional {
+		path = rulesFile
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case optional && errors.Is(err, fs.ErrNotExist):
+		path, data = "", rules.Example()
+	case err != nil:
+		return nil, nil, fmt.Errorf("reading the rules: %w", err)
+	}
+	name := path
+	if name == "" {
+		name = "the built-in example"
+	}
+	r, warnings, err := rules.Load(name, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &table{path: path, rules: r}, warnings, nil
+}
+
+// readWaivers returns nil where there is no file and none was named.
+func (p *program) readWaivers(t *table) ([]byte, error) {
+	t.waiversPath = p.settings.waivers
+	optional := t.waiversPath == ""
+	if optional {
+		t.waiversPath = filepath.Join(filepath.Dir(t.path), waiversFile)
+	}
+	data, err := os.ReadFile(t.waiversPath)
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the waivers: %w", err)
+	}
+	return data, nil
+}
+
+func (p *program) warn(warnings []rules.Warning) {
+	for _, w := range warnings {
+		p.note("%s", w)
+	}
+}
+
+// goldenBases finds the file of golden bases.
+func (p *program) goldenBases(t *table) *golden.Bases {
+	if p.settings.golden != "" {
+		return golden.Open(p.settings.golden)
+	}
+	if beside := filepath.Join(filepath.Dir(t.path), goldenFile); t.path != "" {
+		if _, err := os.Stat(beside); err == nil {
+			return golden.Open(beside)
+		}
+	}
+	return golden.Open(filepath.Join(p.settings.data, "golden.json"))
+}
+
+func (p *program) advisories() *advisory.Folder {
+	return advisory.OpenFolder(filepath.Join(p.settings.data, "advisories"))
+}
+
+// withGate puts a gate together, uses it and takes it apart.
+func (p *program) withGate(t *table, use func(*gate.Gate) error) error {
+	p.watch()
+	key, err := p.settings.key()
+	if err != nil {
+		return outside(err)
+	}
+	store, err := blob.Open(blob.Config{Dir: filepath.Join(p.settings.data, "evidence"), Now: p.now})
+	if err != nil {
+		p.note("nothing is remembered: %v", err)
+		store = nil
+	}
+	inspector, err := inspect.New(inspect.Config{Store: store, Key: key, Now: p.now, Progress: p.reading})
+	if err != nil {
+		return outside(err)
+	}
+	defer func() {
+		if err := inspector.Close(); err != nil {
+			p.note("temporary files are left behind: %v", err)
+		}
+	}()
+	return use(gate.New(gate.Config{
+		Inspector: inspector, Advisories: p.advisories(), Golden: p.goldenBases(t),
+		Rules: t.rules, Waivers: t.waivers, WaiversDigest: t.waiversDigest,
+		Tool: "touchstone " + version, Now: p.now,
+	}))
+}
+
+// reading shows how far the layers are read.
+func (p *program) reading(e inspect.Event) {
+	switch {
+	case e.Notice != "":
+		p.note("%s", e.Notice)
+	case e.Known:
+	case e.Size > 0:
+		p.progress.show(p.now(), "reading layer %d of %d: %d of %d MB", e.Layer+1, e.Layers, e.Done>>20, e.Size>>20)
+	default:
+		p.progress.show(p.now(), "reading layer %d of %d: %d MB", e.Layer+1, e.Layers, e.Done>>20)
+	}
+}
+
+func digest(data []byte) touchstone.Digest {
+	return touchstone.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(data)))
+}

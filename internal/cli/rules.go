@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"touchstone.dev/touchstone/internal/rules"
+)
+
+const casesFile = "touchstone-cases.yaml"
+
+func (p *program) rulesCommand() *cobra.Command {
+	return group("rules", "The rules of the road: the table, its errors, its test cases", p.rulesShow(), p.rulesCheck(), p.rulesTest(), p.rulesExample())
+}
+
+func (p *program) rulesShow() *cobra.Command {
+	var markdown bool
+	c := &cobra.Command{
+		Use:   "show",
+		Short: "Print the table as people read it",
+		Args:  exactly(0, "no argument"),
+		RunE: func(*cobra.Command, []string) error {
+			t, err := p.loadRules()
+			if err != nil {
+				return err
+			}
+			if markdown {
+				return rules.ShowMarkdown(p.stdout, t.rules)
+			}
+			o := p.reportOptions(true)
+			return rules.Show(p.stdout, t.rules, o.Width, o.Color)
+		},
+	}
+	c.Flags().BoolVar(&markdown, "markdown", false, "as Markdown, for a page that everybody reads")
+	return c
+}
+
+func (p *program) rulesCheck() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Find errors in the rules and waivers, each with its line",
+		Args:  exactly(0, "no argument"),
+		RunE: func(*cobra.Command, []string) error {
+			t, err := p.loadRules()
+			if err != nil {
+				return err
+			}
+			name := t.path
+			if name == "" {
+				name = "the built-in example"
+			}
+			fmt.Fprintf(p.stdout, "%s: %d rules for %d environments, no errors; %d waivers\n", name, len(t.rules.Rows), len(t.rules.Environments), len(t.waivers))
+			return nil
+		},
+	}
+}
+
+func (p *program) rulesTest() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "test",
+		Short: "Run the cases that a team keeps beside its rules",
+		Args:  exactly(0, "no argument"),
+		RunE: func(*cobra.Command, []string) error {
+			t, err := p.loadRules()
+			if err != nil {
+				return err
+			}
+			if file == "" {
+				file = filepath.Join(filepath.Dir(t.path), casesFile)
+			}
+			data, err := os.ReadFile(file)
+			if errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("there are no cases: %s does not exist\nhint: docs/rules.md shows how to write some", file)
+			}
+			if err != nil {
+				return fmt.Errorf("reading the cases: %w", err)
+			}
+			cases, err := rules.LoadCases(file, data, t.rules)
+			if err != nil {
+				return err
+			}
+			failed := 0
+			for _, r := range rules.RunCases(t.rules, cases, p.now()) {
+				fmt.Fprint(p.stdout, r)
+				if !r.OK() {
+					failed++
+				}
+			}
+			if failed > 0 {
+				return refused(fmt.Sprintf("%d of %d cases failed", failed, len(cases)))
+			}
+			fmt.Fprintf(p.stdout, "%d cases, all as expected\n", len(cases))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&file, "cases", "", "file of cases (default: "+casesFile+" beside the rules)")
+	return c
+}
+
+func (p *program) rulesExample() *cobra.Command {
+	return &cobra.Command{
+		Use:     "example",
+		Short:   "Print the built-in example, to begin from",
+		Example: "  touchstone rules example > touchstone.yaml",
+		Args:    exactly(0, "no argument"),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := p.stdout.Write(rules.Example())
+			return err
+		},
+	}
+}

@@ -1,0 +1,173 @@
+// Package cli is the command line: flags, terminal and exit codes. It gathers
+// what people said, calls the rooms below and writes the answer; it decides
+// nothing.
+//
+// Run is shaped like a program's main without its globals, so that tests run
+// the whole tool in-process. Results go to stdout, everything else to stderr.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+	"time"
+	_ "time/tzdata" // people see their own zone also where the system has no database
+
+	"github.com/spf13/cobra"
+
+	"touchstone.dev/touchstone"
+)
+
+// The exit codes. A crash or an error is never one of a verdict's but the one
+// that lets nothing pass.
+const (
+	exitAllowed   = 0
+	exitRefused   = 1 // a refused verdict, or a check of ours that found fault: written by refused alone
+	exitUndecided = 2 // it could not be decided: index, network, disk, crash
+	exitUsage     = 64
+)
+
+// version is set by the linker.
+var version = "devel"
+
+// Run runs the command line and returns the exit code.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) (code int) {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, now: time.Now}
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(stderr, "touchstone: internal error: %v\n%s\nhint: nothing was decided; please report this with the lines above\n", r, debug.Stack())
+			code = exitUndecided
+		}
+	}()
+	root := p.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	p.progress.clear()
+	return p.exit(err)
+}
+
+// exit tells the user of an error, and turns it into an exit code.
+func (p *program) exit(err error) int {
+	var f *finding
+	switch {
+	case err == nil:
+		return exitAllowed
+	case errors.As(err, &f):
+		if f.message != "" {
+			fmt.Fprintln(p.stderr, "touchstone: "+f.message)
+		}
+		return f.code
+	}
+	text := err.Error()
+	fmt.Fprintln(p.stderr, "touchstone: "+text)
+	var bad *undecidedError
+	if errors.As(err, &bad) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return exitUndecided
+	}
+	return exitUsage
+}
+
+// finding ends a command that worked, and whose answer is not a plain yes.
+type finding struct {
+	code    int
+	message string
+}
+
+func (f *finding) Error() string { return f.message }
+
+// refused is the one place that exit code 1 comes from.
+func refused(message string) error { return &finding{code: exitRefused, message: message} }
+
+// verdictExit turns a verdict into what ends the command; strict makes warnings
+// count as refusals.
+func verdictExit(v touchstone.Verdict, strict, warned bool) error {
+	switch {
+	case v == touchstone.Refused, strict && warned && v == touchstone.Allowed:
+		return refused("")
+	case v == touchstone.Undecided:
+		return &finding{code: exitUndecided}
+	default:
+		return nil
+	}
+}
+
+// undecidedError is an error that is nobody's wrong usage: the network, the disk.
+type undecidedError struct{ error }
+
+func (e *undecidedError) Unwrap() error { return e.error }
+
+// outside marks an error as nobody's wrong usage.
+func outside(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &undecidedError{err}
+}
+
+// program is one run of the command line.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	now            func() time.Time
+	progress       progress
+	settings       settings
+}
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "touchstone",
+		Short: "Decides what software may run where, by rules that everybody can read",
+		Long: `Touchstone decides what software may run where, by rules that everybody can read.
+
+Exit codes: 0 allowed (warnings too; --strict makes them 1), 1 refused,
+2 undecided (a needed input was missing, or something outside the artifact
+failed), 64 wrong usage.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no command %q\nhint: touchstone --help lists the commands", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return p.settings.resolve(cmd, p.getenv)
+		},
+	}
+	root.SetVersionTemplate("touchstone {{.Version}}\n")
+	p.settings.flags(root.PersistentFlags())
+	root.AddCommand(
+		p.checkCommand(), p.inspectCommand(), p.diffCommand(), p.pinCommand(), p.goldenCommand(),
+		p.rulesCommand(), p.baselineCommand(), p.dbCommand(), p.renderCommand(),
+	)
+	return root
+}
+
+// group makes a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			names := make([]string, 0, len(commands))
+			for _, sub := range cmd.Commands() {
+				names = append(names, sub.Name())
+			}
+			if len(args) > 0 {
+				return fmt.Errorf("%s has no command %q\nhint: one of %s", cmd.CommandPath(), args[0], strings.Join(names, ", "))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(commands...)
+	return c
+}
