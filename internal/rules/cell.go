@@ -1,0 +1,214 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"touchstone.dev/touchstone"
+)
+
+// A cell says what happens in one environment:
+//
+//	cell   = action [ "after" time ]
+//	action = "any" | "allow" | effect | limit [ "else" effect ]
+//	limit  = ( "at most" | "<=" | "below" | "<" ) ( number | time )
+//	time   = digits ( "d" | "h" )
+//
+// A limit that is passed refuses, unless else says otherwise.
+
+var (
+	cellPattern  = regexp.MustCompile(`^(.*?)(?:\s+after\s+(\S+))?$`)
+	limitPattern = regexp.MustCompile(`^(at most|<=|below|<)\s*(\S+?)(?:\s+else\s+(\S+))?$`)
+	abovePattern = regexp.MustCompile(`^(warn|refuse|approve)\s+(?:above|over|>)\s*(\S+)$`)
+	spokenTime   = regexp.MustCompile(`(\d+) ?(d|h)(?:ays?|ours?)`)
+	timePattern  = regexp.MustCompile(`^(\d{1,6})([dh])$`)
+	wordPattern  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+)
+
+// cellOf reads the cell of a rule. It reports false after a fault.
+func (r *reader) cellOf(n *node, m touchstone.Measure) (touchstone.Cell, bool) {
+	var none touchstone.Cell
+	if n.kind != kindScalar {
+		r.fault(n, "what happens must be a few words, not "+n.kind.String(), m.Name+" takes "+takes(m))
+		return none, false
+	}
+	parts := cellPattern.FindStringSubmatch(strings.ToLower(strings.Join(strings.Fields(n.text), " ")))
+	if parts == nil {
+		r.badCell(n, m)
+		return none, false
+	}
+	cell, ok := r.action(n, parts[1], m)
+	if !ok || parts[2] == "" {
+		return cell, ok
+	}
+	return r.after(n, cell, parts[2], m)
+}
+
+func (r *reader) action(n *node, s string, m touchstone.Measure) (touchstone.Cell, bool) {
+	if s == "any" || s == "allow" {
+		return touchstone.Cell{Effect: touchstone.EffectNone}, true
+	}
+	limited := m.Takes == touchstone.TakesNumber || m.Takes == touchstone.TakesTime
+	if !limited {
+		if slices.Contains(effects(m), touchstone.Effect(s)) {
+			return touchstone.Cell{Effect: touchstone.Effect(s)}, true
+		}
+		r.badCell(n, m)
+		return touchstone.Cell{}, false
+	}
+	parts := limitPattern.FindStringSubmatch(s)
+	if parts == nil {
+		r.badCell(n, m)
+		return touchstone.Cell{}, false
+	}
+	limit, problem := limitOf(parts[1], parts[2], m)
+	if problem != "" {
+		r.fault(n, problem, m.Name+" takes "+takes(m))
+		return touchstone.Cell{}, false
+	}
+	effect := touchstone.EffectRefuse
+	if parts[3] != "" {
+		effect = touchstone.Effect(parts[3])
+	}
+	if !slices.Contains(effects(m), effect) {
+		r.fault(n, quote(parts[3])+" cannot stand after else", didYouMean(parts[3], words(effects(m))))
+		return touchstone.Cell{}, false
+	}
+	return touchstone.Cell{Effect: effect, Limit: limit}, true
+}
+
+func (r *reader) after(n *node, cell touchstone.Cell, text string, m touchstone.Measure) (touchstone.Cell, bool) {
+	switch {
+	case !m.After:
+		r.fault(n, m.Name+" takes no \"after\": it is not about vulnerabilities, which have a day from which the time counts",
+			"from: DATE in the row makes the whole rule warn until a day")
+		return cell, false
+	case cell.Effect == touchstone.EffectNone:
+		r.fault(n, "what is allowed needs no \"after\"", "say what happens after that time: refuse after "+text)
+		return cell, false
+	}
+	d, problem := lengthOf(text)
+	if problem != "" {
+		r.fault(n, problem, "days or hours: refuse after 30d")
+		return cell, false
+	}
+	cell.After = d
+	return cell, true
+}
+
+// limitOf returns the limit, or what is wrong with it.
+func limitOf(op, value string, m touchstone.Measure) (touchstone.Limit, string) {
+	limit := touchstone.Limit{Op: touchstone.AtMost}
+	if op == "below" || op == "<" {
+		limit.Op = touchstone.Below
+	}
+	if m.Takes == touchstone.TakesTime {
+		d, problem := lengthOf(value)
+		limit.Unit, limit.Value = touchstone.UnitTime, d.Hours()
+		return limit, problem
+	}
+	v, err := strconv.ParseFloat(value, 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+		return limit, quote(value) + " is not a number"
+	}
+	limit.Value = v
+	switch {
+	case m.Name == "cvss" && v > 10:
+		return limit, "a CVSS score is at most 10, not " + value
+	case m.Name == "epss" && v > 1:
+		return limit, "an EPSS probability is at most 1, not " + value
+	case m.Name != "cvss" && m.Name != "epss" && v != math.Trunc(v):
+		return limit, m.Name + " counts things: " + value + " is not a whole number"
+	}
+	return limit, ""
+}
+
+// lengthOf reads a length of time in days or hours ("30d", "24h").
+func lengthOf(s string) (time.Duration, string) {
+	const longest = 36500 // days
+	parts := timePattern.FindStringSubmatch(s)
+	if parts == nil {
+		return 0, quote(s) + " is not a length of time"
+	}
+	n, _ := strconv.Atoi(parts[1]) // at most six digits, says the pattern
+	hours := n
+	if parts[2] == "d" {
+		hours = n * 24
+	}
+	if n == 0 || hours > longest*24 {
+		return 0, quote(s) + " is no sensible length of time"
+	}
+	return time.Duration(hours) * time.Hour, ""
+}
+
+// badCell explains what the rule's cells may hold, and what was probably meant.
+func (r *reader) badCell(n *node, m touchstone.Measure) {
+	text := strings.ToLower(strings.TrimSpace(n.text))
+	hint := m.Name + " takes " + takes(m)
+	first, rest, _ := strings.Cut(text, " ")
+	limited := m.Takes == touchstone.TakesNumber || m.Takes == touchstone.TakesTime
+	days := spokenTime.ReplaceAllString(text, "$1$2")
+	parts := abovePattern.FindStringSubmatch(text)
+	_, notNumber := strconv.ParseFloat(text, 64)
+	near := nearest(first, append(words(effects(m)), "any", "allow"))
+	switch {
+	case days != text:
+		hint = "did you mean " + days + "?"
+	case limited && parts != nil && parts[1] == "refuse":
+		hint = "did you mean at most " + parts[2] + "?"
+	case limited && parts != nil:
+		hint = "did you mean at most " + parts[2] + " else " + parts[1] + "?"
+	case limited && (notNumber == nil || timePattern.MatchString(text)):
+		hint = "did you mean at most " + text + ", or below " + text + "?"
+	case limited && nearest(first, []string{"below"}) != "":
+		hint = "did you mean below " + rest + "?"
+	case !limited && near != "":
+		hint = "did you mean " + strings.TrimSpace(near+" "+rest) + "?"
+	}
+	r.fault(n, fmt.Sprintf("%s cannot stand in the row %s", quote(n.text), m.Name), hint)
+}
+
+// effects returns what may follow when a rule of this kind fails.
+func effects(m touchstone.Measure) []touchstone.Effect {
+	if m.Takes == touchstone.TakesAct {
+		return []touchstone.Effect{touchstone.EffectAlert, touchstone.EffectBlock, touchstone.EffectKill}
+	}
+	return []touchstone.Effect{touchstone.EffectWarn, touchstone.EffectRefuse, touchstone.EffectApprove}
+}
+
+// takes says what the cells of a rule may hold.
+func takes(m touchstone.Measure) string {
+	after := ""
+	if m.After {
+		after = `; "after 30d" may follow`
+	}
+	switch m.Takes {
+	case touchstone.TakesNumber:
+		example := map[string]string{"cvss": "7", "epss": "0.1"}[m.Name]
+		if example == "" {
+			example = "10"
+		}
+		return "any, at most " + example + ", below " + example + ", at most " + example + " else warn" + after
+	case touchstone.TakesTime:
+		return "any, at most 30d, below 24h, at most 30d else warn"
+	case touchstone.TakesAct:
+		return "allow, alert, block or kill"
+	default:
+		return "allow, warn, refuse or approve" + after
+	}
+}
+
+func words[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
+func quote(s string) string { return `"` + s + `"` }

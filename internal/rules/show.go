@@ -1,0 +1,331 @@
+package rules
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"touchstone.dev/touchstone"
+)
+
+// group is a heading and the built-in rules below it.
+type group struct {
+	title string
+	rules []string
+}
+
+// groups puts the built-in rules under the headings by which people look for
+// them. Custom rules come last, under their own.
+func groups() []group {
+	return []group{
+		{"Vulnerabilities", []string{"cvss", "unfixable", "known-exploited", "epss", "unscored", "fix-available-for", "mend-within"}},
+		{"What is not known", []string{"no-advisories", "stale-advisories", "gaps", "unseen"}},
+		{"How it was built", []string{"secrets", "unpinned", "no-golden-base", "old-base", "image-age", "allowed-registries"}},
+		{"What is inside", []string{"denied-packages", "required-packages", "licences", "runs-as-root", "setuid", "file-capabilities", "shells",
+			"package-managers", "interpreters", "network-tools", "debug-tools", "login-daemons", "world-writable", "surface", "executables", "unneeded-libraries"}},
+		{"What runs", []string{"restart", "run-unknown", "change", "login", "replace-after"}},
+	}
+}
+
+// section is a group with those of its rules that are there.
+type section struct {
+	title string
+	rows  []*touchstone.Rule
+}
+
+func sections(r *touchstone.Rules) []section {
+	var out []section
+	for _, g := range groups() {
+		s := section{title: g.title}
+		for _, name := range g.rules {
+			if row := r.Row(name); row != nil {
+				s.rows = append(s.rows, row)
+			}
+		}
+		out = append(out, s)
+	}
+	own := section{title: "Rules of your own"}
+	for i := range r.Rows {
+		if !isMeasure(r.Rows[i].Name) {
+			own.rows = append(own.rows, &r.Rows[i])
+		}
+	}
+	return slices.DeleteFunc(append(out, own), func(s section) bool { return len(s.rows) == 0 })
+}
+
+// Show writes the rules as people read them: environments as columns, and below
+// each row why it is there, who answers for it and what it serves. width is that
+// of the terminal, 0 when there is none; a table that does not fit is written as
+// a list.
+func Show(w io.Writer, r *touchstone.Rules, width int, color bool) error {
+	p := &page{color: color}
+	p.table(r, width)
+	p.places(r)
+	p.classes(r)
+	p.policy(r)
+	_, err := io.WriteString(w, p.b.String())
+	return err
+}
+
+// page is a text in the making.
+type page struct {
+	b     strings.Builder
+	color bool
+}
+
+func (p *page) line(format string, args ...any) {
+	fmt.Fprintf(&p.b, format, args...)
+	p.b.WriteByte('\n')
+}
+
+// paint puts a text into the colour of an effect, after it was padded.
+func (p *page) paint(s string, e touchstone.Effect) string {
+	if !p.color {
+		return s
+	}
+	switch hardness(e) {
+	case 0:
+		return "\x1b[2m" + s + "\x1b[0m"
+	case 1:
+		return "\x1b[33m" + s + "\x1b[0m"
+	default:
+		return "\x1b[31m" + s + "\x1b[0m"
+	}
+}
+
+func (p *page) bold(s string) string {
+	if !p.color {
+		return s
+	}
+	return "\x1b[1m" + s + "\x1b[0m"
+}
+
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
+}
+
+// cellText is the cell as the file writes it, with "any" where a limit could
+// stand.
+func cellText(name string, c touchstone.Cell) string {
+	if m, ok := measure(name); ok && c.Effect == touchstone.EffectNone {
+		return mildest(m)
+	}
+	return c.String()
+}
+
+func (p *page) table(r *touchstone.Rules, width int) {
+	first := 0
+	columns := make([]int, len(r.Environments))
+	for i, e := range r.Environments {
+		columns[i] = utf8.RuneCountInString(Printable(e))
+	}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		first = max(first, utf8.RuneCountInString(Printable(row.Name)))
+		for c := range row.Cells {
+			columns[c] = max(columns[c], utf8.RuneCountInString(cellText(row.Name, row.Cells[c])))
+		}
+	}
+	total := first + 4
+	for _, c := range columns {
+		total += c + 2
+	}
+	narrow := width > 0 && total > width
+	if !narrow {
+		head := pad("", first+4)
+		for i, e := range r.Environments {
+			head += pad(Printable(e), columns[i]+2)
+		}
+		p.line("%s", p.bold(strings.TrimRight(head, " ")))
+	}
+	for _, s := range sections(r) {
+		p.line("%s", p.bold(s.title))
+		for _, row := range s.rows {
+			if narrow {
+				p.list(r, row)
+			} else {
+				p.row(row, first, columns)
+			}
+			p.about(row, width)
+		}
+	}
+}
+
+func (p *page) row(row *touchstone.Rule, first int, columns []int) {
+	line := "  " + pad(Printable(row.Name), first+2)
+	for i, c := range row.Cells {
+		text := cellText(row.Name, c)
+		gap := ""
+		if i < len(row.Cells)-1 {
+			gap = strings.Repeat(" ", columns[i]-utf8.RuneCountInString(text)+2)
+		}
+		line += p.paint(text, c.Effect) + gap
+	}
+	p.line("%s", line)
+}
+
+func (p *page) list(r *touchstone.Rules, row *touchstone.Rule) {
+	p.line("  %s", Printable(row.Name))
+	for i, c := range row.Cells {
+		p.line("    %s: %s", Printable(r.Environments[i]), p.paint(cellText(row.Name, c), c.Effect))
+	}
+}
+
+// about writes what a row says besides its cells.
+func (p *page) about(row *touchstone.Rule, width int) {
+	for _, s := range remarks(row) {
+		for _, line := range wrap(s, width-6) {
+			p.line("      %s", line)
+		}
+	}
+}
+
+// remarks are the sentences about a row, ready to be shown.
+func remarks(row *touchstone.Rule) []string {
+	var out []string
+	if row.Implied {
+		return []string{"(asked although the rules have no such row)"}
+	}
+	if row.Because != "" {
+		out = append(out, "because "+Printable(row.Because))
+	}
+	m, _ := measure(row.Name)
+	if len(row.List) > 0 {
+		out = append(out, m.List+": "+Printable(strings.Join(row.List, ", ")))
+	}
+	if c, ok := row.When.(*compiled); ok {
+		out = append(out, "fails when "+Printable(c.text))
+	}
+	if row.Fix != "" {
+		out = append(out, "fix: "+Printable(row.Fix))
+	}
+	var last []string
+	if row.Owner != "" {
+		last = append(last, "owner "+Printable(row.Owner))
+	}
+	if len(row.Aligns) > 0 {
+		last = append(last, "serves "+Printable(strings.Join(row.Aligns, ", ")))
+	}
+	if !row.From.IsZero() {
+		last = append(last, "warns until "+row.From.UTC().Format("2006-01-02"))
+	}
+	if len(last) > 0 {
+		out = append(out, strings.Join(last, "; "))
+	}
+	return out
+}
+
+// wrap breaks a text at spaces; a width below 20 leaves it whole.
+func wrap(s string, width int) []string {
+	if width < 20 || utf8.RuneCountInString(s) <= width {
+		return []string{s}
+	}
+	var out []string
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			out = append(out, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(out, line)
+}
+
+func (p *page) places(r *touchstone.Rules) {
+	p.b.WriteByte('\n')
+	p.line("%s", p.bold("Places")+" (the first that matches)")
+	for i := range r.Places {
+		p.line("  %s", placeText(&r.Places[i]))
+	}
+	p.line("  everything else: %s, application", Printable(r.Environments[len(r.Environments)-1]))
+}
+
+// placeText says what a row of places matches and what it then is.
+func placeText(row *touchstone.PlaceRule) string {
+	var match, is []string
+	say := func(list *[]string, what, value string) {
+		if value != "" {
+			*list = append(*list, strings.TrimSpace(what+" "+Printable(value)))
+		}
+	}
+	say(&match, "cluster", row.Cluster)
+	say(&match, "namespace", row.Namespace)
+	say(&match, "node", row.Node)
+	for _, k := range sortedKeys(row.Labels) {
+		say(&match, "label", k+"="+row.Labels[k])
+	}
+	say(&is, "", row.Place.Environment)
+	say(&is, "", string(row.Place.Class))
+	say(&is, "", row.Place.Sensitivity)
+	say(&is, "exposure", string(row.Place.Exposure))
+	say(&is, "owner", row.Place.Owner)
+	if len(match) == 0 {
+		match = []string{"anywhere"}
+	}
+	return strings.Join(match, ", ") + ": " + strings.Join(is, ", ")
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (p *page) classes(r *touchstone.Rules) {
+	if len(r.Classes) == 0 {
+		return
+	}
+	p.b.WriteByte('\n')
+	p.line("%s", p.bold("Classes"))
+	for i := range r.Classes {
+		p.line("  %s", classText(&r.Classes[i]))
+	}
+}
+
+func classText(c *touchstone.ClassRule) string {
+	var cells []string
+	for _, name := range sortedKeys(c.Cells) {
+		cells = append(cells, Printable(name)+" "+cellText(name, c.Cells[name]))
+	}
+	return Printable(string(c.Class)) + " in " + Printable(strings.Join(c.Where, ", ")) + ": " + strings.Join(cells, ", ")
+}
+
+func (p *page) policy(r *touchstone.Rules) {
+	p.b.WriteByte('\n')
+	p.line("%s", p.bold("Waivers"))
+	for _, s := range policyText(r) {
+		p.line("  %s", s)
+	}
+}
+
+// policyText says how far waivers may go, one sentence after the other.
+func policyText(r *touchstone.Rules) []string {
+	var out, longest []string
+	for i, d := range r.Waiving.Longest {
+		if d > 0 {
+			longest = append(longest, Printable(r.Environments[i])+" "+touchstone.Days(d))
+		}
+	}
+	if len(longest) > 0 {
+		out = append(out, "run at most: "+strings.Join(longest, ", "))
+	}
+	if r.Waiving.ApprovedBy != "" {
+		out = append(out, "need the approval of "+Printable(r.Waiving.ApprovedBy))
+	}
+	if len(r.Waiving.Never) > 0 {
+		out = append(out, "never for: "+Printable(strings.Join(r.Waiving.Never, ", ")))
+	}
+	if len(out) == 0 {
+		out = append(out, "anybody, for as long as they like: the rules do not bound them")
+	}
+	return out
+}
