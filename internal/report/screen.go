@@ -94,9 +94,22 @@ func paint(text string, s style) string {
 	return "\x1b[" + s.sgr() + "m" + text + "\x1b[0m"
 }
 
+// longest is how many columns a paragraph may take, unless everything is wanted:
+// a stranger's names may be as long as he likes.
+const longest = 500
+
+// wrapped makes a paragraph visible and breaks it into lines of n columns.
+func (s *screen) wrapped(text string, n int) []string {
+	text = visible(text)
+	if !s.o.Verbose {
+		text = cut(text, longest, s.ellipsis())
+	}
+	return wrap(text, n)
+}
+
 // text writes a paragraph, wrapped, each line indented.
 func (s *screen) text(indent int, st style, text string) {
-	for _, line := range wrap(visible(text), s.o.Width-indent) {
+	for _, line := range s.wrapped(text, s.o.Width-indent) {
 		s.row(indent, nil, cell{line, st})
 	}
 }
@@ -113,8 +126,12 @@ func (s *screen) entry(indent, labelWidth int, label cell, lines ...cell) {
 		return
 	}
 	head := label
+	if shown(visible(label.text)) > labelWidth {
+		s.text(indent, label.style, label.text)
+		head = cell{}
+	}
 	for _, l := range lines {
-		for _, line := range wrap(visible(l.text), s.o.Width-beside) {
+		for _, line := range s.wrapped(l.text, s.o.Width-beside) {
 			s.row(indent, []int{labelWidth}, head, cell{line, l.style})
 			head = cell{}
 		}

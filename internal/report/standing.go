@@ -54,7 +54,7 @@ func (st standing) look() look {
 	case passing:
 		return look{"✓", "+", "pass", good}
 	default:
-		return look{"·", "-", "not asked", faint}
+		return look{"·", "-", "n/a", faint}
 	}
 }
 
