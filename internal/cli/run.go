@@ -34,19 +34,23 @@ const (
 var version = "devel"
 
 // Run runs the command line and returns the exit code.
-func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) (code int) {
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, now: time.Now}
+	return p.run(ctx, args)
+}
+
+func (p *program) run(ctx context.Context, args []string) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
-			fmt.Fprintf(stderr, "touchstone: internal error: %v\n%s\nhint: nothing was decided; please report this with the lines above\n", r, debug.Stack())
+			fmt.Fprintf(p.stderr, "touchstone: internal error: %v\n%s\nhint: nothing was decided; please report this with the lines above\n", r, debug.Stack())
 			code = exitUndecided
 		}
 	}()
 	root := p.root()
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
 	p.progress.clear()
 	return p.exit(err)

@@ -20,6 +20,9 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"touchstone.dev/touchstone/internal/makeimage"
 )
 
 //go:embed records
@@ -67,7 +70,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	self := filepath.Join(folder, "touchstone.tar")
-	if err := writeImage(self, "registry.example/touchstone:today", image{program: program, user: "65532"}); err != nil {
+	if err := writeImage(self, "registry.example/touchstone:today", program, "", "65532"); err != nil {
 		return err
 	}
 	d.say("1. touchstone itself, alone on nothing")
@@ -215,11 +218,40 @@ func (d *demo) oldImage(ctx context.Context) (file, base string, err error) {
 			return "", "", fmt.Errorf("%w\n%s", err, out)
 		}
 	}
-	im := image{program: program}
+	var under string
 	bases, err := filepath.Glob(filepath.Join("..", "shared", "data", "images", "alpine-minirootfs-3.12.*.tar.gz"))
 	if err == nil && len(bases) > 0 {
-		im.base, base = bases[0], ", on Alpine 3.12"
+		under, base = bases[0], ", on Alpine 3.12"
 	}
 	file = filepath.Join(d.folder, "cfssl.tar")
-	return file, base, writeImage(file, "registry.example/pki/cfssl:1.6.0", im)
+	return file, base, writeImage(file, "registry.example/pki/cfssl:1.6.0", program, under, "")
+}
+
+// writeImage writes a docker archive of a program, alone or on a base.
+func writeImage(file, ref, program, base, user string) error {
+	var layers []makeimage.Layer
+	if base != "" {
+		l, err := makeimage.Tarball("ADD "+filepath.Base(base)+" /", base)
+		if err != nil {
+			return err
+		}
+		layers = append(layers, l)
+	}
+	data, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	path := "usr/bin/" + filepath.Base(program)
+	l, err := makeimage.Files("COPY "+filepath.Base(program)+" /usr/bin/", makeimage.File{Path: path, Mode: 0o755, Data: data})
+	if err != nil {
+		return err
+	}
+	im, err := makeimage.Build(makeimage.Image{
+		Layers: append(layers, l), Created: time.Now().UTC().Truncate(time.Second),
+		Config: v1.Config{Entrypoint: []string{"/" + path}, User: user},
+	})
+	if err != nil {
+		return err
+	}
+	return makeimage.WriteArchive(file, ref, im)
 }
