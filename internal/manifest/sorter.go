@@ -20,6 +20,9 @@ type Sorter struct {
 	// Duplicate is told of each entry that a later one of its path replaces;
 	// both hold only during the call. It may be nil.
 	Duplicate func(replaced, by *Entry)
+	// Amend may change anything but the path and kind of an entry before it is
+	// written. It may be nil, and may be called twice for one entry.
+	Amend func(*Entry)
 
 	arena []byte
 	items []item
@@ -96,7 +99,7 @@ func (s *Sorter) writeChunk(w *Writer) error {
 		}
 		return classA - classB
 	})
-	last := newest{w: w, duplicate: s.Duplicate}
+	last := newest{w: w, duplicate: s.Duplicate, amend: s.Amend}
 	var e Entry
 	for _, it := range s.items {
 		if err := s.decode(it, &e); err != nil {
@@ -153,7 +156,7 @@ func (s *Sorter) merge(w *Writer) error {
 		}
 	}
 	heap.Init(&h)
-	last := newest{w: w, duplicate: s.Duplicate}
+	last := newest{w: w, duplicate: s.Duplicate, amend: s.Amend}
 	for len(h) > 0 {
 		c := h[0].Cursor
 		if err := last.add(c.Entry()); err != nil {
@@ -175,6 +178,7 @@ func (s *Sorter) merge(w *Writer) error {
 type newest struct {
 	w         *Writer
 	duplicate func(replaced, by *Entry)
+	amend     func(*Entry)
 	held      Entry
 	holds     bool
 }
@@ -182,7 +186,7 @@ type newest struct {
 func (n *newest) add(e *Entry) error {
 	if n.holds {
 		if compareEntries(&n.held, e) != 0 {
-			if err := n.w.Add(&n.held); err != nil {
+			if err := n.write(); err != nil {
 				return err
 			}
 		} else if n.duplicate != nil {
@@ -202,6 +206,13 @@ func (n *newest) flush() error {
 		return nil
 	}
 	n.holds = false
+	return n.write()
+}
+
+func (n *newest) write() error {
+	if n.amend != nil {
+		n.amend(&n.held)
+	}
 	return n.w.Add(&n.held)
 }
 
