@@ -1,0 +1,323 @@
+package pin
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"touchstone.dev/touchstone"
+)
+
+// reader goes through the instructions of a file in their order.
+type reader struct {
+	file   *File
+	global *scope // ARG before the first FROM
+	stages []*stage
+	budget int
+}
+
+// stage is one build stage.
+type stage struct {
+	name  string // lower case; empty when it has none
+	base  int    // the stage that it is built on, else -1
+	scope *scope
+	posix bool // its shell is one that is read
+	calls []*call
+}
+
+func newReader(f *File) *reader {
+	r := &reader{file: f, global: newScope(nil), budget: mostRead}
+	return r
+}
+
+// current returns the stage at hand and its number; nil and -1 before FROM.
+func (r *reader) current() (*stage, int) {
+	n := len(r.stages) - 1
+	if n < 0 {
+		return nil, n
+	}
+	return r.stages[n], n
+}
+
+func (r *reader) instruction(in instruction) {
+	s, _ := r.current()
+	switch in.name {
+	case "from":
+		r.from(in)
+		return
+	case "arg":
+		r.arg(in)
+		return
+	}
+	if s == nil {
+		return
+	}
+	switch in.name {
+	case "env":
+		r.env(in)
+	case "shell":
+		s.posix = len(in.json) > 0 && isShell(in.json[0][strings.LastIndexByte(in.json[0], '/')+1:])
+	case "copy":
+		r.copyFrom(in)
+	case "add":
+		r.add(in)
+	case "run":
+		r.run(in)
+	case "onbuild":
+		r.onbuild(in)
+	}
+}
+
+// onbuild reads the instruction that the next build will run.
+func (r *reader) onbuild(in instruction) {
+	if in.node.Next == nil || len(in.node.Next.Children) == 0 {
+		return
+	}
+	node := in.node.Next.Children[0]
+	t := in.args
+	if t.s != node.Original {
+		t = unplaced(node.Original)
+	}
+	inner := newInstruction(node, t)
+	inner.line, inner.docs = in.line, in.docs
+	if inner.name == "copy" || inner.name == "add" || inner.name == "run" {
+		r.instruction(inner)
+	}
+}
+
+// from opens a stage.
+func (r *reader) from(in instruction) {
+	words := in.args.fields()
+	if len(words) == 0 {
+		return
+	}
+	if len(r.stages) >= mostStages {
+		r.file.gap(in.line, touchstone.GapLimit, fmt.Sprintf("is one of more than %d build stages", mostStages))
+		return
+	}
+	s := &stage{base: -1, scope: newScope(nil), posix: r.file.source.escape != '`'}
+	if len(words) >= 3 && strings.EqualFold(words[1].s, "as") {
+		s.name = strings.ToLower(words[2].s)
+	}
+	image := r.global.expand(words[0], r.file.source.escape)
+	platform := ""
+	if p, ok := in.flag("platform"); ok {
+		if w := r.global.expand(p, r.file.source.escape); w.known() {
+			platform = w.s
+		}
+	}
+	if n, ok := r.stageNamed(image); ok {
+		s.base = n
+		s.scope = newScope(r.stages[n].scope)
+		s.posix = r.stages[n].posix
+	}
+	isStage := r.isStage(image)
+	r.stages = append(r.stages, s)
+	if name := variableName(words[0].s); name != "" {
+		r.file.whole[name]++
+	}
+	if !isStage && !strings.EqualFold(image.s, "scratch") {
+		r.image("from", in.line, image, platform)
+	}
+}
+
+// stageNamed finds an earlier stage by its name.
+func (r *reader) stageNamed(w word) (int, bool) {
+	for i := len(r.stages) - 1; i >= 0; i-- {
+		if r.stages[i].name != "" && r.stages[i].name == strings.ToLower(w.s) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// isStage reports whether a name means an earlier stage or a named context and
+// so no image. "build-$TARGETARCH" does when a stage fits it.
+func (r *reader) isStage(w word) bool {
+	if _, ok := r.stageNamed(w); ok || slices.Contains(r.file.options.Contexts, w.s) {
+		return true
+	}
+	if w.known() || strings.Trim(w.s, unknown) == "" {
+		return false
+	}
+	pattern := strings.ToLower(strings.ReplaceAll(w.s, unknown, "*"))
+	for _, s := range r.stages {
+		if s.name != "" && touchstone.MatchName(pattern, s.name) {
+			return true
+		}
+	}
+	return false
+}
+
+// variableName returns NAME when s is $NAME or ${NAME}.
+func variableName(s string) string {
+	name, ok := strings.CutPrefix(s, "$")
+	if !ok {
+		return ""
+	}
+	if inner, ok := strings.CutPrefix(name, "{"); ok {
+		if name, ok = strings.CutSuffix(inner, "}"); !ok {
+			return ""
+		}
+	}
+	if name == "" || nameLength(name) != len(name) {
+		return ""
+	}
+	return name
+}
+
+// arg reads ARG NAME[=default] …; a default is what the build takes unless it
+// is told otherwise.
+func (r *reader) arg(in instruction) {
+	scope := r.global
+	s, _ := r.current()
+	if s != nil {
+		scope = s.scope
+	}
+	from := 0
+	for n := in.node.Next; n != nil; n = n.Next {
+		var t text
+		t, from = in.args.find(n.Value, from)
+		name, _, assigned := strings.Cut(t.s, "=")
+		r.file.given[name]++
+		given, outside := r.file.options.BuildArgs[name]
+		switch {
+		case outside:
+			scope.put(name, wordAt(unplaced(given)))
+		case assigned:
+			scope.put(name, scope.expand(t.slice(len(name)+1, len(t.s)), r.file.source.escape))
+		case s != nil:
+			if w, ok := r.global.lookup(name); ok {
+				scope.put(name, w)
+			}
+		}
+	}
+}
+
+// env reads ENV NAME=value … and ENV NAME value.
+func (r *reader) env(in instruction) {
+	s, _ := r.current()
+	values := map[string]word{} // all of one ENV see the variables before it
+	from := 0
+	for n := in.node.Next; n != nil && n.Next != nil && n.Next.Next != nil; n = n.Next.Next.Next {
+		var t text
+		t, from = in.args.find(n.Value, from)
+		t, from = in.args.find(n.Next.Value, from)
+		values[n.Value] = s.scope.expand(t, r.file.source.escape)
+		r.file.given[n.Value]++
+	}
+	for name, w := range values {
+		s.scope.put(name, w)
+	}
+}
+
+// run reads RUN in its three forms: a shell script, a JSON array of words, a
+// here-document.
+func (r *reader) run(in instruction) {
+	s, n := r.current()
+	r.mounts(in)
+	w := &walker{
+		scope: newScope(s.scope), budget: &r.budget, line: in.line,
+		fail: func(kind touchstone.GapKind, reason string) { r.file.gap(in.line, kind, reason) },
+	}
+	switch {
+	case in.json != nil:
+		var args []word
+		for _, t := range in.list() {
+			args = append(args, wordAt(t))
+		}
+		w.words(args)
+	case !s.posix:
+		r.file.gap(in.line, touchstone.GapUnsupported, "its shell is not a POSIX shell")
+	default:
+		t, interpreter := runScript(in)
+		if interpreter != "" {
+			r.file.gap(in.line, touchstone.GapUnsupported, "is a script for "+interpreter)
+			return
+		}
+		w.text = t
+		w.run()
+	}
+	s.calls = append(s.calls, w.calls...)
+	for _, c := range w.calls {
+		r.judge(n, c)
+	}
+}
+
+// words takes a command in exec form, which no shell expands.
+func (w *walker) words(args []word) {
+	c := &call{line: w.line}
+	if c.args, c.list = unwrap(args); len(c.args) == 0 {
+		return
+	}
+	if t, ok := innerScript(c); ok {
+		w.script(t)
+	}
+	w.calls = append(w.calls, c)
+}
+
+// runScript returns the script of a RUN that a shell runs: its line, with the
+// here-documents that follow it. interpreter is set when the script is not for
+// a shell.
+func runScript(in instruction) (script text, interpreter string) {
+	if len(in.docs) == 0 {
+		return in.args, ""
+	}
+	if doc, err := parser.ParseHeredoc(in.args.s); err == nil && doc != nil {
+		body := in.docs[0].body
+		if line, ok := strings.CutPrefix(body.s, "#!"); ok {
+			line, _, _ = strings.Cut(line, "\n")
+			words := strings.Fields(line)
+			name := ""
+			for _, f := range words { // "/usr/bin/env -S bash -e"
+				name = f[strings.LastIndexByte(f, '/')+1:]
+				if name != "env" && !strings.HasPrefix(f, "-") {
+					break
+				}
+			}
+			if !isShell(name) {
+				return text{}, strconv.Quote(name)
+			}
+		}
+		return body, ""
+	}
+	var b builder
+	b.add(in.args)
+	for _, d := range in.docs {
+		b.add(unplaced("\n"))
+		b.add(d.body)
+		b.add(unplaced(d.Name))
+	}
+	return b.text(), ""
+}
+
+// finish judges what needs a whole stage, and tells which stages the image is
+// made of.
+func (r *reader) finish() {
+	for n, s := range r.stages {
+		r.downloads(n, s.calls)
+	}
+	final := map[int]bool{}
+	last := len(r.stages) - 1
+	for i, s := range r.stages {
+		if r.file.options.Target != "" && s.name == strings.ToLower(r.file.options.Target) {
+			last = i
+		}
+	}
+	for n := last; n >= 0; n = r.stages[n].base {
+		final[n] = true
+	}
+	for i := range r.file.findings {
+		x := &r.file.findings[i]
+		if x.stage >= 0 {
+			x.Stage, x.Final = strconv.Itoa(x.stage), final[x.stage]
+			if name := r.stages[x.stage].name; name != "" {
+				x.Stage = name
+			}
+		}
+	}
+	r.file.sorted()
+}
