@@ -7,9 +7,9 @@ import (
 	"touchstone.dev/touchstone"
 )
 
-// Markdown writes the rules as a document in Markdown (GitHub's), for a wiki or
+// ShowMarkdown writes the rules as a document in Markdown (GitHub's), for a wiki or
 // a pull request.
-func Markdown(w io.Writer, r *touchstone.Rules) error {
+func ShowMarkdown(w io.Writer, r *touchstone.Rules) error {
 	p := &page{}
 	p.line("# Rules of the road")
 	for _, s := range sections(r) {

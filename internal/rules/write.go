@@ -31,6 +31,37 @@ func WriteWaivers(waivers []touchstone.Waiver) []byte {
 	return b.Bytes()
 }
 
+// AppendWaivers adds waivers to the end of a file and leaves the rest as it is,
+// its comments and order included. Only a file that is one list in brackets
+// cannot be added to.
+func AppendWaivers(old []byte, more []touchstone.Waiver) ([]byte, error) {
+	if len(more) == 0 {
+		return old, nil
+	}
+	r := newReader("", old)
+	root := r.parse(old, waiverBounds())
+	switch {
+	case len(r.problems) > 0:
+		return nil, r.err()
+	case root == nil && len(bytes.TrimSpace(old)) == 0:
+		return WriteWaivers(more), nil
+	case root == nil || root.kind == kindList && len(root.items) == 0:
+		kept := bytes.TrimSuffix(bytes.TrimRight(old, "\n\t\r "), []byte("[]"))
+		return append(bytes.TrimRight(kept, " "), append([]byte("\n"), WriteWaivers(more)...)...), nil
+	case root.kind != kindList || strings.HasPrefix(strings.TrimSpace(r.lines[root.line-1]), "["):
+		return nil, usage("waivers cannot be added to a file that is no list of lines", "write each waiver as lines that begin with \"- \"")
+	}
+	indent := bytes.Repeat([]byte(" "), root.column-1)
+	out := append(bytes.TrimRight(bytes.Clone(old), "\n\t\r "), '\n', '\n')
+	for line := range bytes.Lines(WriteWaivers(more)) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			out = append(out, indent...)
+		}
+		out = append(out, line...)
+	}
+	return out, nil
+}
+
 func writeWaiver(b *bytes.Buffer, w *touchstone.Waiver) {
 	lead := "- "
 	field := func(key, value string) {
