@@ -118,7 +118,7 @@ func (p *program) keepWaivers(t *table, waivers []touchstone.Waiver, write bool)
 		return nil
 	}
 	fresh := rules.WriteWaivers(waivers)
-	if _, _, err := rules.LoadWaivers("the baseline", fresh, t.rules); err != nil {
+	if _, _, err := rules.LoadWaivers("the baseline", fresh, t.rules, p.now()); err != nil {
 		return fmt.Errorf("the rules do not allow these waivers:\n%w", err)
 	}
 	if !write {
@@ -143,7 +143,9 @@ func (p *program) keepWaivers(t *table, waivers []touchstone.Waiver, write bool)
 	}
 	content := rules.WriteWaivers(all)
 	if len(old) > 0 {
-		content = rules.AppendWaivers(old, all[len(t.waivers):])
+		if content, err = rules.AppendWaivers(old, all[len(t.waivers):]); err != nil {
+			return fmt.Errorf("adding to %s: %w", t.waiversPath, err)
+		}
 	}
 	if err := replaceFile(t.waiversPath, content); err != nil {
 		return outside(err)

@@ -47,7 +47,7 @@ func (p *program) loadRules() (*table, error) {
 		p.warn(warnings)
 		return t, err
 	}
-	waivers, more, err := rules.LoadWaivers(t.waiversPath, data, t.rules)
+	waivers, more, err := rules.LoadWaivers(t.waiversPath, data, t.rules, p.now())
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (p *program) readRules() (*table, []rules.Warning, error) {
 	if name == "" {
 		name = "the built-in example"
 	}
-	r, warnings, err := rules.Load(name, data)
+	r, warnings, err := rules.Load(name, data, p.now())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -81,12 +81,12 @@ func (p *program) rulesTest() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("reading the cases: %w", err)
 			}
-			cases, err := rules.LoadCases(file, data, t.rules)
+			cases, err := rules.LoadCases(file, data, t.rules, p.now())
 			if err != nil {
 				return err
 			}
 			failed := 0
-			for _, r := range rules.RunCases(t.rules, cases, p.now()) {
+			for _, r := range rules.RunCases(t.rules, cases) {
 				fmt.Fprint(p.stdout, r)
 				if !r.OK() {
 					failed++
