@@ -23,7 +23,7 @@ func capabilities(value []byte) (string, error) {
 	if len(value) < 4 {
 		return "", fmt.Errorf("file capabilities of %d bytes", len(value))
 	}
-	words := 0
+	var words int
 	magic := binary.LittleEndian.Uint32(value)
 	switch size := len(value); {
 	case magic&capRevisionMask == capRevision1 && size == 12:

@@ -59,7 +59,7 @@ func newLinker(s *survey, cfg *touchstone.Configuration) *linker {
 			if x.Soname != base {
 				l.called(x.Soname, name)
 			}
-			if isLinker(base) {
+			if isLinker(base) && (strings.HasPrefix(name, "lib") || strings.HasPrefix(name, "usr/lib")) {
 				// Debian's linker searches its own folder without being told.
 				found = append(found, "/"+path.Dir(name), "/usr/"+path.Dir(name))
 			}
@@ -250,7 +250,7 @@ func (l *linker) lookIn(dirs []string, name string, abi uint32) (string, bool) {
 // that these need names it in DT_NEEDED, and no ELF file in the artifact, whether
 // needed or not, holds its name as a string, as it would to open it by
 // dlopen(3). What a script opens through a foreign function interface is not
-// seen.
+// seen, nor a name that a program puts together from pieces.
 func (s *survey) closure(cfg touchstone.Configuration) (known bool, needed, unneeded []string) {
 	link := newLinker(s, &cfg)
 	start := newLaunch(s, &cfg)
@@ -271,12 +271,10 @@ func (s *survey) closure(cfg touchstone.Configuration) (known bool, needed, unne
 	}
 
 	roots, candidates := preloaded, []string(nil)
-	mentioned := map[string]bool{}
+	named := mentioned{stems: map[string]bool{}}
 	for _, name := range s.order {
 		x := s.files[name]
-		for _, m := range x.Mentions {
-			mentioned[m] = true
-		}
+		named.add(x.Mentions)
 		if link.plain(name, x) {
 			candidates = append(candidates, name)
 		} else {
@@ -287,7 +285,7 @@ func (s *survey) closure(cfg touchstone.Configuration) (known bool, needed, unne
 	link.reach(roots)
 	for _, c := range candidates {
 		x := s.files[c]
-		if !link.reached[c] && !mentioned[stem(path.Base(c))] && !mentioned[stem(x.Soname)] {
+		if !link.reached[c] && !named.has(path.Base(c)) && !named.has(x.Soname) {
 			unneeded = append(unneeded, c)
 		}
 	}

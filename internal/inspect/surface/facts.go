@@ -100,7 +100,7 @@ func lookScript(head []byte) Facts {
 	if i := bytes.IndexByte(line, 0); i >= 0 {
 		line = line[:i]
 	}
-	text := strings.Trim(string(line), " \t\r")
+	text := strings.Trim(string(line), " \t")
 	if text == "" || text[0] == '[' {
 		return Facts{}
 	}

@@ -20,7 +20,7 @@ const (
 // string. Only segments that cannot be written are searched, and where some of
 // those hold no code, only those: that is where a compiler puts strings.
 func (b *binaryFile) mentions(f *Facts, size int64) {
-	own := map[string]bool{stem(f.Soname): true}
+	own := map[string]bool{"": true, stem(f.Soname): true}
 	for _, n := range f.Needed {
 		own[stem(path.Base(n))] = true
 	}
@@ -67,14 +67,18 @@ func (b *binaryFile) search(offset uint64, n int64, yield func(string)) {
 			return
 		}
 		text := buf[:kept+got]
+		// Dots are rare in programs, and looking for them one by one is several
+		// times faster than bytes.Index, which gives up on that at the first few.
 		for at := 0; ; {
-			i := bytes.Index(text[at:], []byte(".so"))
+			i := bytes.IndexByte(text[at:], '.')
 			if i < 0 {
 				break
 			}
-			at += i + len(".so")
-			if name, ok := mention(text, at); ok {
-				yield(name)
+			at += i + 1
+			if at+2 <= len(text) && text[at] == 's' && text[at+1] == 'o' {
+				if name, ok := mention(text, at+2); ok {
+					yield(name)
+				}
 			}
 		}
 		if err != nil {
@@ -85,8 +89,10 @@ func (b *binaryFile) search(offset uint64, n int64, yield func(string)) {
 	}
 }
 
-// mention returns the name that ends with ".so" at end, when it is one of a
-// library and a version or nothing follows it.
+// mention returns the stem of the library whose name ends with ".so" at end,
+// when nothing but a version follows it. A name that is completed at run time
+// ("libGLX_%s.so.0") gives what lies before the gap and a "*", if that is enough
+// to tell libraries apart.
 func mention(text []byte, end int) (string, bool) {
 	if end < len(text) && text[end] != 0 && text[end] != '.' {
 		return "", false
@@ -96,12 +102,18 @@ func mention(text []byte, end int) (string, bool) {
 		start--
 	}
 	name := text[start:end]
-	return string(name), len(name) > len("lib.so") && bytes.HasPrefix(name, []byte("lib"))
+	if !bytes.HasPrefix(name, []byte("lib")) || len(name) <= len("lib.so") {
+		return "", false
+	}
+	if i := bytes.IndexByte(name, '%'); i >= 0 {
+		return string(name[:i]) + "*", i > len("libab")
+	}
+	return string(name), true
 }
 
 func isNameByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
-		c == '_' || c == '-' || c == '+' || c == '.'
+		c == '_' || c == '-' || c == '+' || c == '.' || c == '%'
 }
 
 // stem returns the name of a library without its version: "libz.so" for
@@ -112,4 +124,25 @@ func stem(name string) string {
 		return ""
 	}
 	return name[:i+3]
+}
+
+// mentioned holds the names that some file may open libraries by.
+type mentioned struct {
+	stems    map[string]bool
+	prefixes []string // of names completed at run time
+}
+
+func (m *mentioned) add(names []string) {
+	for _, n := range names {
+		if prefix, open := strings.CutSuffix(n, "*"); !open {
+			m.stems[n] = true
+		} else if len(m.prefixes) < maxMentions && !slices.Contains(m.prefixes, prefix) {
+			m.prefixes = append(m.prefixes, prefix)
+		}
+	}
+}
+
+func (m *mentioned) has(library string) bool {
+	s := stem(library)
+	return m.stems[s] || s != "" && slices.ContainsFunc(m.prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
 }

@@ -16,7 +16,8 @@ const maxLinks = 40
 const maxLookups = 2_000_000
 
 // walker follows paths through a tree as the kernel would from its root: links
-// are resolved in every component and never lead out.
+// are resolved in every component and never lead out. A ".." behind a link within
+// one path is taken by its letters.
 type walker struct {
 	tree    Tree
 	dirs    map[string]resolved // folders that were asked for already
@@ -98,17 +99,14 @@ func (w *walker) followDir(name string, links *int) (string, bool) {
 	if !ok || f.Kind != touchstone.FileSymlink {
 		return real, !ok || f.Kind == touchstone.FileDir
 	}
-	if *links++; *links > maxLinks {
+	if *links++; *links > maxLinks || len(f.Link) > maxString {
 		return "", false
 	}
 	target := f.Link
 	if !strings.HasPrefix(target, "/") {
 		target = join(parent, target)
 	}
-	if f, ok = w.follow(target, links); ok {
-		return f.Path, f.Kind == touchstone.FileDir
-	}
-	return "", false
+	return w.dir(strings.TrimPrefix(path.Clean("/"+target), "/"), links)
 }
 
 func join(dir, base string) string {
