@@ -80,12 +80,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// impatientRegistries never waits long.
-func impatientRegistries() Registries {
-	return Registries{
-		Keychain: anonymous(), Connect: time.Second, Answer: 200 * time.Millisecond, Idle: 200 * time.Millisecond,
-		Backoff: time.Nanosecond, Retries: 3,
-	}
+// quickRegistries does not wait before it tries again.
+func quickRegistries() Registries {
+	return Registries{Keychain: anonymous(), Backoff: time.Nanosecond, Retries: 3}
 }
 
 // openAndRead opens shop/cart:1 and reads its layers.
@@ -229,7 +226,7 @@ func TestMisbehavingRegistry(t *testing.T) {
 				stall(w, r, []byte("{"))
 			}
 			return manifests(r)
-		}, kind: artifact.ErrOutside, say: "stopped answering: nothing came for 200ms"},
+		}, kind: artifact.ErrOutside, say: "stopped answering: nothing came for 1s"},
 		{name: "stall in a layer", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if f.isLayer(r) {
 				w.Header().Set("Content-Length", strconv.Itoa(len(f.layer)))
@@ -238,7 +235,7 @@ func TestMisbehavingRegistry(t *testing.T) {
 				<-r.Context().Done()
 			}
 			return f.isLayer(r)
-		}, kind: artifact.ErrOutside, say: "stopped answering: nothing came for 200ms"},
+		}, kind: artifact.ErrOutside, say: "stopped answering: nothing came for 1s"},
 		{name: "redirects in a circle", before: func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != "/v2/" {
 				http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
@@ -254,7 +251,12 @@ func TestMisbehavingRegistry(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, host := newFake(t, test.before)
-			err := openAndRead(host, impatientRegistries())
+			r := quickRegistries()
+			if strings.HasPrefix(test.name, "stall") {
+				t.Parallel()
+				r.Answer, r.Idle = time.Second, time.Second
+			}
+			err := openAndRead(host, r)
 			if test.kind == nil && test.say == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -339,7 +341,7 @@ func TestTokenDance(t *testing.T) {
 	}
 	_, host := newFake(t, dance)
 
-	r := impatientRegistries()
+	r := quickRegistries()
 	r.Keychain = credentials{Username: user, Password: password}
 	if err := openAndRead(host, r); err == nil || !strings.Contains(err.Error(), "shorter") {
 		t.Errorf("error %v, though the storage gives nothing", err)

@@ -121,6 +121,9 @@ func (found *scan) keepList(name string, h *tar.Header, data io.Reader, limit in
 		return nil
 	}
 	raw, err := readAll(data, limit)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the archive is damaged within %s: %w", name, err)
+	}
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
