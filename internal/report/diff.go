@@ -222,7 +222,7 @@ func writeDiffMarkdown(b *bytes.Buffer, d *touchstone.Diff, o Options) error {
 		p.folded(section.title+": "+strconv.Itoa(len(section.rows)), func() {
 			cells := make([][]string, len(rows))
 			for i, r := range rows {
-				cells[i] = []string{string(r.change), p.clipped(r.what), p.clipped(r.detail)}
+				cells[i] = []string{mdText(string(r.change)), p.clipped(r.what), p.clipped(r.detail)}
 			}
 			p.table([]string{"", "what", "how"}, cells)
 			if n := len(section.rows) - len(rows); n > 0 {

@@ -11,8 +11,13 @@ func sarifText(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`, "{", "{{", "}", "}}").Replace(visible(s))
 }
 
-// sarifLines is what a rule says of itself (3.12), a paragraph for each line; in
-// Markdown too, as which it is shown.
+// sarifLine is what a rule says of itself in one line (3.12).
+func sarifLine(line string) sarifMessage {
+	return sarifMessage{Text: cut(visible(line), longest, "…")}
+}
+
+// sarifLines is what a rule says of itself at length, a paragraph for each line;
+// in Markdown too, as which it is shown.
 func sarifLines(lines ...string) sarifMessage {
 	var plain, marked []string
 	for _, l := range lines {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,6 +22,9 @@ func digest(c string) touchstone.Digest { return touchstone.Digest("sha256:" + s
 func day(y int, m time.Month, d int) time.Time { return time.Date(y, m, d, 0, 0, 0, 0, time.UTC) }
 
 // hostile is what a stranger may call a file, a package or anything else.
+// escapes are the sequences that colour is made of.
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
 const hostile = "evil\x1b[2J\u202egnp\u202c\u200b|`$(x)`<b>@all</b>[a](javascript:1)\r\n::error::owned ##[add-path]/x % ]]>"
 
 func opensslMatch(id, pkg string, score float64) touchstone.Match {

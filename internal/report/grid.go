@@ -32,11 +32,15 @@ func (s *screen) grid(indent int, columns []column, rows [][]cell) {
 		}
 		kept = append(kept[:least], kept[least+1:]...)
 	}
-	head := make([]cell, len(columns))
+	head, titled := make([]cell, len(columns)), false
 	for i := range columns {
 		head[i] = cell{columns[i].title, faint}
+		titled = titled || columns[i].title != ""
 	}
-	for _, r := range append([][]cell{head}, rows...) {
+	if titled {
+		rows = append([][]cell{head}, rows...)
+	}
+	for _, r := range rows {
 		cells, fit := make([]cell, len(kept)), make([]int, len(kept))
 		for at, i := range kept {
 			cells[at], fit[at] = r[i], widths[i]

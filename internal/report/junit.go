@@ -83,7 +83,7 @@ func suite(c *touchstone.Check, d *touchstone.Decision, o Options) junitSuite {
 		Properties: []junitProperty{
 			{"artifact", visible(c.Artifact.Label())},
 			{"digest", visible(string(c.Artifact.Digest))},
-			{"verdict", string(d.Verdict)},
+			{"verdict", visible(string(d.Verdict))},
 			{"rules", visible(string(d.RulesVersion))},
 		},
 	}

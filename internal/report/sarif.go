@@ -108,7 +108,7 @@ func (s *sarifRun) vulnerabilityRule(h *hole) int {
 	}
 	return s.rule(sarifRule{
 		ID: visible(m.ID), Name: "Vulnerability",
-		Short: sarifLines(about), Full: sarifLines(about), Help: sarifLines(help...),
+		Short: sarifLine(about), Full: sarifLine(about), Help: sarifLines(help...),
 		HelpURI: "https://osv.dev/vulnerability/" + relativeURI(m.ID), Default: sarifDefault{level(h.standing)}, Properties: p,
 	})
 }
@@ -162,7 +162,7 @@ func (s *sarifRun) tableRule(r *touchstone.Reason, st standing) int {
 	}
 	return s.rule(sarifRule{
 		ID: visible(r.Rule), Name: visible(r.Rule),
-		Short: sarifLines(r.Rule + ": " + about), Full: sarifLines(about), Help: sarifLines(help...),
+		Short: sarifLine(r.Rule + ": " + about), Full: sarifLine(about), Help: sarifLines(help...),
 		Default: sarifDefault{level(st)}, Properties: map[string]any{"tags": append([]string{"security"}, r.Aligns...)},
 	})
 }

@@ -76,7 +76,7 @@ func (s *screen) row(indent int, widths []int, cells ...cell) {
 			text = cut(text, widths[i], s.ellipsis())
 			blanks = widths[i] + 2 - shown(text)
 		} else {
-			text = cut(text, max(s.o.Width-at, 10), s.ellipsis())
+			text = cut(text, max(s.o.Width-at, 1), s.ellipsis())
 		}
 		at += shown(text) + blanks
 		if s.o.Color {

@@ -123,7 +123,7 @@ func (s *screen) fixFirst(all []hole) {
 		rows = append(rows, s.holeRow(&all[i]))
 	}
 	columns := []column{
-		{"how soon", 9, 13}, {"CVSS", 8, 8}, {"vulnerability", 10, 17}, {"in", 7, 14}, {"fixed in", 6, 9}, {"whose", 2, 4}, {"here", 4, 8},
+		{"how soon", 9, 13}, {"CVSS", 8, 8}, {"vulnerability", 10, 17}, {"in", 7, 14}, {"fixed in", 6, 9}, {"whose", 2, 4}, {"here", 4, 10},
 	}
 	if !told {
 		columns = slices.Delete(columns, 5, 6)
