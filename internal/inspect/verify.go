@@ -83,14 +83,14 @@ func (run *inspection) hashStored(ctx context.Context, l *layer) (ending, error)
 // read reads all layers, the largest first so that none is left alone at the
 // end, as many at once as cores and memory allow.
 func (run *inspection) read(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, inGroup := errgroup.WithContext(ctx)
 	for _, l := range bySize(run.layers) {
-		if err := run.Inspector.layers.Acquire(ctx, 1); err != nil {
-			break // a reader has failed, or the caller has gone
+		if run.Inspector.layers.Acquire(inGroup, 1) != nil {
+			break // a layer has failed, or the caller has gone
 		}
 		group.Go(func() error {
 			defer run.Inspector.layers.Release(1)
-			return run.readLayer(ctx, l)
+			return run.readLayer(inGroup, l)
 		})
 	}
 	if err := group.Wait(); err != nil {
