@@ -69,21 +69,26 @@ func Parse(header []byte) (Package, error) {
 		return p, fmt.Errorf("parse an rpm header: %d entries and %d bytes of data in %d bytes", entries, size, len(header))
 	}
 	index, data := header[8:8+16*entries], header[8+16*entries:8+16*entries+size]
+	// What was changed after the package was built follows the original entries
+	// and replaces them. Each tag is read once, or a header that repeats one a
+	// million times would take forever.
+	last := map[uint32]entry{}
 	for ; len(index) > 0; index = index[16:] {
 		e := entry{
 			tag: order.Uint32(index), kind: order.Uint32(index[4:]),
-			count: uint64(order.Uint32(index[12:])),
+			offset: uint64(order.Uint32(index[8:])), count: uint64(order.Uint32(index[12:])),
 		}
-		offset := uint64(order.Uint32(index[8:]))
-		if offset > size {
-			if !e.wanted() {
-				continue
-			}
-			return p, fmt.Errorf("parse an rpm header: tag %d lies outside its %d bytes", e.tag, size)
+		if e.wanted() {
+			last[e.tag] = e
 		}
-		e.data = data[offset:]
+	}
+	for tag, e := range last {
+		if e.offset > size {
+			return p, fmt.Errorf("parse an rpm header: tag %d lies outside its %d bytes", tag, size)
+		}
+		e.data = data[e.offset:]
 		if err := p.set(e); err != nil {
-			return p, fmt.Errorf("parse an rpm header: tag %d: %w", e.tag, err)
+			return p, fmt.Errorf("parse an rpm header: tag %d: %w", tag, err)
 		}
 	}
 	if p.Name == "" || p.Version == "" {
@@ -94,9 +99,9 @@ func Parse(header []byte) (Package, error) {
 
 // entry is one entry of the index with all data from where its own begins.
 type entry struct {
-	tag, kind uint32
-	count     uint64
-	data      []byte
+	tag, kind     uint32
+	offset, count uint64
+	data          []byte
 }
 
 func (e entry) wanted() bool {
