@@ -44,8 +44,9 @@ func expectations() []string {
 }
 
 // LoadCases reads a file of cases. What a case does not say is as it should be:
-// an image built now on a golden base, read whole, that runs as user 65532,
-// judged with advisories confirmed now. now is the moment of a case that names
+// an image built now on a golden base of Debian, read whole, that runs as user 65532,
+// judged with advisories confirmed now; a vulnerability applies
+// and was published now. now is the moment of a case that names
 // none ("at"). The error is an *Error with every fault of the file.
 func LoadCases(name string, data []byte, r *touchstone.Rules, now time.Time) ([]Case, error) {
 	l := caseLoader{reader: newReader(name, data), rules: r, now: now}

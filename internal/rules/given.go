@@ -27,6 +27,7 @@ func (g *giving) read(n *node) touchstone.Case {
 	g.c.Now = g.moment(n, "at", g.now)
 	g.evidence.Schema, g.evidence.Kind = touchstone.SchemaEvidence, touchstone.KindImage
 	g.evidence.Created = g.c.Now
+	g.evidence.OS = touchstone.OS{ID: "debian", Version: "12"}
 	g.evidence.Configuration.User = "65532"
 	for _, e := range n.entries {
 		if i, ok := g.fields[e.key.text]; ok {
@@ -171,7 +172,7 @@ func (g *giving) matches(n *node) {
 		return
 	}
 	for _, item := range n.items {
-		m := touchstone.Match{Applies: true, Scored: item.get("score") != nil, Severity: "unknown", Origin: touchstone.OriginUnknown}
+		m := touchstone.Match{Applies: true, Scored: item.get("score") != nil, Published: g.c.Now, Severity: "unknown", Origin: touchstone.OriginUnknown}
 		name := item.get("package")
 		short := name != nil && name.kind == kindScalar
 		if short {

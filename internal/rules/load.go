@@ -68,14 +68,19 @@ func (l *loader) file(root *node) {
 			Hint: "begin with version: 1, environments: [dev, test, stage, prod] and rules:"})
 		return
 	}
-	if !l.keys(root, fileKeys(), "the rules") {
+	if !l.keys(root, fileKeys(), "the file") {
 		return
 	}
 	l.version(root)
 	if !l.environments(root) {
 		return // every row would be wrong
 	}
-	l.classNames = append(knownClasses(), tableKeys(root.get("classes"))...)
+	l.classNames = knownClasses()
+	for _, name := range tableKeys(root.get("classes")) {
+		if !slices.Contains(l.classNames, name) {
+			l.classNames = append(l.classNames, name)
+		}
+	}
 	l.places(root.get("places"))
 	l.rows(root)
 	l.classes(root.get("classes"))

@@ -222,7 +222,9 @@ func placeGiven(given, labels map[string]string, r *touchstone.Rules) (touchston
 	p := r.PlaceOf(given["cluster"], given["namespace"], given["node"], labels)
 	classes := knownClasses()
 	for i := range r.Classes {
-		classes = append(classes, string(r.Classes[i].Class))
+		if name := string(r.Classes[i].Class); !slices.Contains(classes, name) {
+			classes = append(classes, name)
+		}
 	}
 	said := func(key string, valid []string) (string, error) {
 		v := given[key]

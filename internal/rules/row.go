@@ -168,7 +168,10 @@ func (l *loader) rowKey(e entry, m touchstone.Measure, rule *touchstone.Rule) {
 			valid = append(valid, m.List)
 		}
 		hint := nearestHint(key, valid)
-		if hint == "" {
+		switch {
+		case n.kind == kindNull:
+			hint = "a text that holds a comma needs quotes"
+		case hint == "":
 			hint = "environments are: " + strings.Join(l.rules.Environments, ", ") + ", others; besides: because, owner, fix, aligns, from"
 		}
 		l.fault(e.key, "a row has no key "+quote(key), hint)

@@ -209,7 +209,7 @@ func remarks(row *touchstone.Rule) []string {
 		last = append(last, "serves "+Printable(strings.Join(row.Aligns, ", ")))
 	}
 	if !row.From.IsZero() {
-		last = append(last, "warns until "+row.From.UTC().Format("2006-01-02"))
+		last = append(last, "begins on "+row.From.UTC().Format("2006-01-02"))
 	}
 	if len(last) > 0 {
 		out = append(out, strings.Join(last, "; "))
@@ -295,6 +295,9 @@ func classText(c *touchstone.ClassRule) string {
 	var cells []string
 	for _, name := range sortedKeys(c.Cells) {
 		cells = append(cells, Printable(name)+" "+cellText(name, c.Cells[name]))
+	}
+	if len(cells) == 0 {
+		cells = []string{"as the rows say"}
 	}
 	return Printable(string(c.Class)) + " in " + Printable(strings.Join(c.Where, ", ")) + ": " + strings.Join(cells, ", ")
 }

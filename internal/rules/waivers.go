@@ -101,32 +101,34 @@ func derivedID(w *touchstone.Waiver) string {
 // waiver reads one waiver; what is wrong with it is among the problems.
 func (l *waiverLoader) waiver(n *node) touchstone.Waiver {
 	var w touchstone.Waiver
+	before := len(l.problems)
 	if !l.keys(n, waiverKeys(), "a waiver") {
 		return w
 	}
+	known := len(l.problems) == before
 	for _, e := range n.entries {
 		l.key(e, &w)
 	}
-	l.scope(n, &w)
-	for _, key := range []string{"rule", "owner", "reason", "until"} {
-		if n.get(key) == nil {
-			l.fault(n, "the waiver has no "+key, missingHint(key))
-		}
+	if known && n.get("rule") != nil {
+		l.scope(n, &w)
 	}
-	if by := l.rules.Waiving.ApprovedBy; by != "" && n.get("approved-by") == nil {
-		l.fault(n, "the waiver has no approved-by", "the rules want the approval of "+by+": approved-by: the name of who approved")
-	}
+	l.missing(n)
 	l.length(n, &w)
 	return w
 }
 
-func missingHint(key string) string {
-	return map[string]string{
-		"rule":   "rule: cvss",
-		"owner":  "owner: the team that answers for it",
-		"reason": "reason: why it may pass until then",
-		"until":  "until: 2027-02-01; nothing is waived for ever",
-	}[key]
+// missing notes the compulsory keys that the waiver does not have.
+func (l *waiverLoader) missing(n *node) {
+	keys := []string{"rule", "owner", "reason", "until"}
+	hint := "owner: the team that answers for it, reason: why it may pass, until: 2027-02-01"
+	if by := l.rules.Waiving.ApprovedBy; by != "" {
+		keys = append(keys, "approved-by")
+		hint += ", approved-by: who of " + by + " approved"
+	}
+	keys = slices.DeleteFunc(keys, func(k string) bool { return n.get(k) != nil })
+	if len(keys) > 0 {
+		l.fault(n, "the waiver lacks "+strings.Join(keys, ", "), hint)
+	}
 }
 
 func (l *waiverLoader) key(e entry, w *touchstone.Waiver) {
@@ -223,15 +225,27 @@ func (l *waiverLoader) scope(n *node, w *touchstone.Waiver) {
 		l.fault(n.get("whole-rule"), "whole-rule does not go with advisory or package", "keep one or the other")
 	case !w.WholeRule && !narrow && n.get("advisory") == nil && n.get("package") == nil:
 		l.fault(n, "the waiver names neither advisory nor package", "name one, or say whole-rule: true to set the whole rule aside")
-	case w.WholeRule && w.Artifact == "":
+	case narrow && l.undivided(w.Rule):
+		l.fault(n, "the rule "+w.Rule+" is about the artifact as a whole, so a waiver for a part of it does nothing", "say whole-rule: true instead of advisory or package")
+	case w.WholeRule && w.Artifact == "" && n.get("artifact") == nil:
 		l.warn(n, "this waiver sets the whole rule "+w.Rule+" aside for every artifact", "artifact: shop/* bounds it")
 	}
-	if w.ScoreAbove > 0 && !narrow && !w.WholeRule {
-		return
-	}
-	if m, ok := measure(w.Rule); ok && w.Advisory != "" && !m.After && m.Name != "fix-available-for" && m.Name != "mend-within" {
+	m, ok := measure(w.Rule)
+	if ok && w.Advisory != "" && !l.undivided(w.Rule) && !m.After && m.Name != "fix-available-for" && m.Name != "mend-within" {
 		l.fault(n.get("advisory"), "the rule "+w.Rule+" is not about advisories", "name the package or path it is about, or say whole-rule: true")
 	}
+}
+
+// undivided reports whether the rule fails or passes as a whole: there is no part
+// of it, no vulnerability, package or path, that a waiver could name.
+func (l *waiverLoader) undivided(rule string) bool {
+	switch rule {
+	case "stale-advisories", "no-golden-base", "old-base", "image-age", "allowed-registries", "runs-as-root",
+		"surface", "executables", "unneeded-libraries", "unseen", "restart", "replace-after":
+		return true
+	}
+	row := l.rules.Row(rule)
+	return row != nil && row.When != nil
 }
 
 // length holds the waiver to the longest time that the rules allow from today.

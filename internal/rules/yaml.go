@@ -186,10 +186,12 @@ func (r *reader) node(n ast.Node, depth int) *node {
 		out.kind = kindNull
 	case *ast.StringNode:
 		out.kind, out.text = kindScalar, n.Value
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
+		r.fault(out, "anchors, aliases, tags and merges are not used here", "write it out, so that everybody reads the same")
 	case ast.ScalarNode:
 		out.kind, out.text = kindScalar, n.GetToken().Value
 	default:
-		r.fault(out, "anchors, aliases, tags and merges are not used here", "write it out, so that everybody reads the same")
+		r.fault(out, "this is neither a word nor a list nor a table", "")
 	}
 	return out
 }
