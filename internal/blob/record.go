@@ -16,6 +16,8 @@ const recordMagic = "touchstone record 1\n"
 
 // PutRecord keeps data under the kind and key, replacing what was there. The
 // kind is a word in lower case and names a folder; the key may be anything.
+// Unlike a blob a record is not synced: a power cut may lose it, and never
+// leaves half of one to be believed.
 func (s *Store) PutRecord(kind, key string, data []byte) error {
 	path, err := s.recordPath(kind, key)
 	if err != nil {
@@ -23,7 +25,7 @@ func (s *Store) PutRecord(kind, key string, data []byte) error {
 	}
 	sum := recordSum(kind, key, data)
 	return s.place(path, io.MultiReader(
-		bytes.NewReader([]byte(recordMagic)), bytes.NewReader(sum[:]), bytes.NewReader(data)))
+		bytes.NewReader([]byte(recordMagic)), bytes.NewReader(sum[:]), bytes.NewReader(data)), false)
 }
 
 // Record returns what was kept under the kind and key; ErrAbsent where nothing

@@ -5,8 +5,9 @@
 // It is not for what happens (that is the log) nor for what may be changed in
 // place: a record that is put again replaces the old one as a whole.
 //
-// Everything is written to a temporary file, synced and renamed, so that kill -9
-// at any moment leaves the folder usable and two processes may share it. What is
+// Everything is written to a temporary file and renamed, blobs are synced before
+// that; so kill -9 at any moment leaves the folder usable and two processes may
+// share it. What is
 // read is verified: a blob against its name, a record against the sum inside it.
 // What does not verify is removed and treated as absent, never believed.
 //

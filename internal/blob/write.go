@@ -27,7 +27,7 @@ func (s *Store) Put(data []byte) (touchstone.Digest, error) {
 	if s.present(path, int64(len(data))) {
 		return d, nil
 	}
-	return d, s.place(path, bytes.NewReader(data))
+	return d, s.place(path, bytes.NewReader(data), true)
 }
 
 // Writer takes the bytes of one blob as a stream. It ends with Commit or Abort;
@@ -72,7 +72,7 @@ func (w *Writer) Commit() (touchstone.Digest, error) {
 		discard(f)
 		return d, nil
 	}
-	return d, settle(f, path)
+	return d, settle(f, path, true)
 }
 
 // Abort throws away what was written.
@@ -83,8 +83,9 @@ func (w *Writer) Abort() {
 	}
 }
 
-// place writes the content to a temporary file and moves it to path.
-func (s *Store) place(path string, content io.Reader) error {
+// place writes the content to a temporary file and moves it to path (see
+// settle).
+func (s *Store) place(path string, content io.Reader, durable bool) error {
 	f, err := s.temporary()
 	if err != nil {
 		return err
@@ -93,7 +94,7 @@ func (s *Store) place(path string, content io.Reader) error {
 		discard(f)
 		return failure("writing", path, err)
 	}
-	return settle(f, path)
+	return settle(f, path, durable)
 }
 
 // present reports whether path already holds a file of this size. What it holds
@@ -121,10 +122,14 @@ func (s *Store) temporary() (*os.File, error) {
 	return f, nil
 }
 
-// settle makes the file durable and moves it to its name. The rename itself is
-// not synced: losing it in a power cut loses an entry of a cache.
-func settle(f *os.File, path string) error {
-	err := f.Sync()
+// settle moves the file to its name, once it is on the disk where it must be
+// durable. Whatever a power cut takes or leaves half written is absent for
+// readers, who verify.
+func settle(f *os.File, path string, durable bool) error {
+	var err error
+	if durable {
+		err = f.Sync()
+	}
 	if err == nil {
 		err = f.Chmod(0o600)
 	}
