@@ -10,8 +10,8 @@ const (
 // Check is the whole answer to "touchstone check": what was seen and what was
 // decided. Every output format is made from it alone.
 type Check struct {
-	Schema   string   `json:"schema"`
-	Tool     string   `json:"tool"` // "touchstone VERSION"
+	Schema   string   `json:"schema"` // touchstone.dev/check/v1
+	Tool     string   `json:"tool"`   // "touchstone VERSION"
 	Artifact Artifact `json:"artifact"`
 	// Platforms lists every platform of an index that was judged; the document
 	// is that of the worst.
@@ -41,14 +41,14 @@ type Check struct {
 
 // PlatformVerdict is the verdict on one platform of an index.
 type PlatformVerdict struct {
-	Platform string  `json:"platform"`
-	Digest   Digest  `json:"digest"`
+	Platform string  `json:"platform"` // "os/architecture[/variant]"
+	Digest   Digest  `json:"digest"`   // of the platform's manifest
 	Verdict  Verdict `json:"verdict"`
 }
 
 // NextVerdict is what a later environment would say.
 type NextVerdict struct {
-	Environment string   `json:"environment"`
+	Environment string   `json:"environment"` // its name in the rules
 	Verdict     Verdict  `json:"verdict"`
 	Rules       []string `json:"rules"` // the rules that would refuse or could not be evaluated
 }

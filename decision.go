@@ -46,23 +46,23 @@ type Decision struct {
 	// differ although no input has changed (a waiver lapses, an advisory index
 	// gets too old). Zero means never.
 	At           time.Time `json:"at"`
-	Until        time.Time `json:"until,omitzero"`
-	RulesVersion Digest    `json:"rulesVersion"`
-	Reasons      []Reason  `json:"reasons"` // one for each rule asked, worst first
+	Until        time.Time `json:"until,omitzero"` // see At
+	RulesVersion Digest    `json:"rulesVersion"`   // names the rules file by its bytes
+	Reasons      []Reason  `json:"reasons"`        // one for each rule asked, worst first
 	Inputs       Inputs    `json:"inputs"`
 }
 
 // Reason is what one rule said.
 type Reason struct {
-	Rule    string   `json:"rule"`
+	Rule    string   `json:"rule"` // its name in the rules
 	Outcome Outcome  `json:"outcome"`
 	Effect  Effect   `json:"effect"`
-	Seen    string   `json:"seen"`
-	Allowed string   `json:"allowed"`
-	Because string   `json:"because,omitempty"`
-	Fix     string   `json:"fix,omitempty"`
-	Owner   string   `json:"owner,omitempty"`
-	Aligns  []string `json:"aligns,omitempty"`
+	Seen    string   `json:"seen"`              // what the artifact has, for people
+	Allowed string   `json:"allowed"`           // what the rule lets pass, as the rules file writes it
+	Because string   `json:"because,omitempty"` // why the rule is there
+	Fix     string   `json:"fix,omitempty"`     // what puts it right
+	Owner   string   `json:"owner,omitempty"`   // who answers for the rule
+	Aligns  []string `json:"aligns,omitempty"`  // the controls that the rule serves
 	// Outside is true for an unknown outcome whose cause lies outside the
 	// artifact: the index, the network, the store.
 	Outside bool `json:"outside,omitempty"`
@@ -75,16 +75,16 @@ type Reason struct {
 
 // WaiverUse names a waiver that was used, and when it lapses.
 type WaiverUse struct {
-	ID    string    `json:"id"`
-	Until time.Time `json:"until"`
-	Owner string    `json:"owner,omitempty"`
+	ID    string    `json:"id"`              // its id in the file of waivers
+	Until time.Time `json:"until"`           // when it lapses
+	Owner string    `json:"owner,omitempty"` // who answers for it
 }
 
 // Inputs are the digests of all that was decided on, so that the decision can
 // be taken again.
 type Inputs struct {
-	Evidence Digest `json:"evidence,omitempty"`
-	Index    Digest `json:"index,omitempty"`
-	Rules    Digest `json:"rules"`
-	Waivers  Digest `json:"waivers,omitempty"`
+	Evidence Digest `json:"evidence,omitempty"` // the evidence, by its ID
+	Index    Digest `json:"index,omitempty"`    // the advisories, by their revision
+	Rules    Digest `json:"rules"`              // the rules file
+	Waivers  Digest `json:"waivers,omitempty"`  // the file of waivers
 }

@@ -47,8 +47,8 @@ type LayerChange struct {
 // PackageChange is what became of one version of a package, wherever it lies.
 type PackageChange struct {
 	Change    Change   `json:"change"`
-	Name      string   `json:"name"`
-	Ecosystem string   `json:"ecosystem"`
+	Name      string   `json:"name"`           // as in Package
+	Ecosystem string   `json:"ecosystem"`      // as in Package; after, unless it was removed
 	From      string   `json:"from,omitempty"` // version before
 	To        string   `json:"to,omitempty"`   // version after
 	Paths     []string `json:"paths"`          // the files that prove it; those after, unless it was removed
@@ -67,26 +67,26 @@ type FileChanges struct {
 // FileChange is what became of one executable.
 type FileChange struct {
 	Change Change   `json:"change"`
-	Path   string   `json:"path"` // without a leading slash
-	Exec   ExecKind `json:"exec"` // after, unless it was removed
-	From   Digest   `json:"from,omitempty"`
-	To     Digest   `json:"to,omitempty"`
+	Path   string   `json:"path"`           // without a leading slash
+	Exec   ExecKind `json:"exec"`           // after, unless it was removed
+	From   Digest   `json:"from,omitempty"` // SHA-256 before
+	To     Digest   `json:"to,omitempty"`   // SHA-256 after
 	// FromMode and ToMode are permission bits with setuid, setgid and sticky.
 	FromMode uint32 `json:"fromMode,omitempty"`
-	ToMode   uint32 `json:"toMode,omitempty"`
+	ToMode   uint32 `json:"toMode,omitempty"` // permission bits after
 }
 
 // FileCounts counts changes.
 type FileCounts struct {
-	Added   int `json:"added"`
-	Removed int `json:"removed"`
-	Changed int `json:"changed"`
+	Added   int `json:"added"`   // files there after and not before
+	Removed int `json:"removed"` // files there before and not after
+	Changed int `json:"changed"` // files whose bytes, mode, owner or target differ
 }
 
 // Note counts or lists the change of one file. from is nil for an added file,
-// to for a removed one.
+// to for a removed one. Whoever compares sets Known, because there may be
+// nothing to note.
 func (f *FileChanges) Note(from, to *File) {
-	f.Known = true
 	change := Changed
 	switch {
 	case from == nil && to == nil:
@@ -119,9 +119,9 @@ func (f *FileChanges) Note(from, to *File) {
 
 // ListChange is what became of one list of the attack surface.
 type ListChange struct {
-	List    string   `json:"list"` // its name in the JSON of Surface: "setuid", "shells", …
-	Added   []string `json:"added"`
-	Removed []string `json:"removed"`
+	List    string   `json:"list"`    // its name in the JSON of Surface: "setuid", "shells", …
+	Added   []string `json:"added"`   // what it has after and not before
+	Removed []string `json:"removed"` // what it had before and not after
 }
 
 // SettingChange is what became of one setting of the configuration.
@@ -132,7 +132,7 @@ type SettingChange struct {
 	// From and To are the values before and after. They are empty for
 	// environment variables, whose values may be nobody's business.
 	From string `json:"from,omitempty"`
-	To   string `json:"to,omitempty"`
+	To   string `json:"to,omitempty"` // the value after
 }
 
 // SecretChange is what became of secrets left inside.

@@ -12,7 +12,7 @@ type Evidence struct {
 	ID        Digest `json:"id"`
 	Inspector int    `json:"inspector"` // version of the inspector that made it
 	Kind      Kind   `json:"kind"`
-	Platform  string `json:"platform"`
+	Platform  string `json:"platform"`         // "os/architecture[/variant]"; empty where nothing says it
 	Config    Digest `json:"config,omitempty"` // digest of the image's config
 	// Created is when the image says that it was built; zero when it does not
 	// say, or says the epoch as reproducible builds do.
@@ -30,10 +30,10 @@ type Evidence struct {
 
 // Layer is one layer of an image, or the whole of a root file system.
 type Layer struct {
-	Digest    Digest `json:"digest,omitempty"` // of the bytes as stored (compressed)
-	DiffID    Digest `json:"diffID,omitempty"` // of the uncompressed tar, as it was read
-	Size      int64  `json:"size"`             // bytes as stored
-	MediaType string `json:"mediaType,omitempty"`
+	Digest    Digest `json:"digest,omitempty"`    // of the bytes as stored (compressed)
+	DiffID    Digest `json:"diffID,omitempty"`    // of the uncompressed tar, as it was read
+	Size      int64  `json:"size"`                // bytes as stored
+	MediaType string `json:"mediaType,omitempty"` // OCI or Docker media type
 	CreatedBy string `json:"createdBy,omitempty"` // the history's instruction, where one is told
 }
 
@@ -48,21 +48,21 @@ type OS struct {
 
 // Package is one piece of installed software.
 type Package struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	PURL    string `json:"purl"`
+	Name    string `json:"name"`    // as its ecosystem names it
+	Version string `json:"version"` // as its ecosystem writes it
+	PURL    string `json:"purl"`    // package URL (purl-spec)
 	// Ecosystem is OSV's name with the release after a colon where OSV has one:
 	// "Debian:12", "Alpine:v3.20", "Go", "npm". Empty when OSV has none.
 	Ecosystem string `json:"ecosystem"`
 	// Source and SourceVersion are what the distribution built the package from
 	// and files its advisories under; empty where they equal Name and Version.
 	Source        string `json:"source,omitempty"`
-	SourceVersion string `json:"sourceVersion,omitempty"`
+	SourceVersion string `json:"sourceVersion,omitempty"` // the version of Source
 	// Path is the file that proves the package, without a leading slash:
 	// "var/lib/dpkg/status", or the binary or archive itself.
 	Path     string   `json:"path"`
-	Layer    int      `json:"layer"` // index into Evidence.Layers of the layer that brought it in
-	Licences []string `json:"licences,omitempty"`
+	Layer    int      `json:"layer"`              // index into Evidence.Layers of the layer that brought it in
+	Licences []string `json:"licences,omitempty"` // as the package declares them; SPDX expressions where it uses those
 	// Symbols is the blob of the functions that the Go binary at Path holds;
 	// empty when they could not be read or the package is not Go.
 	Symbols Digest `json:"symbols,omitempty"`
@@ -71,10 +71,10 @@ type Package struct {
 // ManifestSummary describes the manifest: the list of every file, kept as a
 // blob of its own because it may have millions of entries.
 type ManifestSummary struct {
-	Blob        Digest `json:"blob,omitempty"`
-	Files       int    `json:"files"`       // entries of every kind
-	Executables int    `json:"executables"` // regular files that can be executed or loaded: ELF, scripts with a shebang, libraries
-	Bytes       int64  `json:"bytes"`       // sum of the sizes of regular files
+	Blob        Digest `json:"blob,omitempty"` // names the manifest in the store
+	Files       int    `json:"files"`          // entries of every kind
+	Executables int    `json:"executables"`    // regular files that can be executed or loaded: ELF, scripts with a shebang, libraries
+	Bytes       int64  `json:"bytes"`          // sum of the sizes of regular files
 }
 
 // File is one entry of the manifest.
@@ -121,15 +121,15 @@ type Configuration struct {
 	// UserID is the number that User stands for, by itself or by the artifact's
 	// own etc/passwd; empty when that cannot be told.
 	UserID       string            `json:"userID,omitempty"`
-	Entrypoint   []string          `json:"entrypoint,omitempty"`
-	Command      []string          `json:"command,omitempty"`
-	WorkingDir   string            `json:"workingDir,omitempty"`
-	Environment  []string          `json:"environment,omitempty"` // NAME=value; a secret's value is replaced
-	Ports        []string          `json:"ports,omitempty"`       // "8080/tcp"
-	Volumes      []string          `json:"volumes,omitempty"`
-	Labels       map[string]string `json:"labels,omitempty"`
-	History      []string          `json:"history,omitempty"` // created_by, bottom first; a secret's value is replaced
-	Architecture string            `json:"architecture,omitempty"`
+	Entrypoint   []string          `json:"entrypoint,omitempty"`   // the program and its first arguments
+	Command      []string          `json:"command,omitempty"`      // arguments, or the program where there is no entrypoint
+	WorkingDir   string            `json:"workingDir,omitempty"`   // the folder that it starts in
+	Environment  []string          `json:"environment,omitempty"`  // NAME=value; a secret's value is replaced
+	Ports        []string          `json:"ports,omitempty"`        // "8080/tcp"
+	Volumes      []string          `json:"volumes,omitempty"`      // folders that are mounted
+	Labels       map[string]string `json:"labels,omitempty"`       // free words about the image
+	History      []string          `json:"history,omitempty"`      // created_by, bottom first; a secret's value is replaced
+	Architecture string            `json:"architecture,omitempty"` // as the config writes it, "amd64"
 }
 
 // Surface is what an attacker who is inside would find useful, and what could
@@ -167,11 +167,11 @@ type Secret struct {
 
 // Pin is a dependency that was named without an exact version or digest.
 type Pin struct {
-	Where string `json:"where"` // "Dockerfile:12" or "history 4"
-	Tool  string `json:"tool"`  // "apt", "pip", "from", "curl-pipe", …
-	What  string `json:"what"`  // "curl", "python:3.12"
-	Why   string `json:"why"`   // what can change without anybody noticing
-	Fix   string `json:"fix,omitempty"`
+	Where string `json:"where"`         // "Dockerfile:12" or "history 4"
+	Tool  string `json:"tool"`          // "apt", "pip", "from", "curl-pipe", …
+	What  string `json:"what"`          // "curl", "python:3.12"
+	Why   string `json:"why"`           // what can change without anybody noticing
+	Fix   string `json:"fix,omitempty"` // what to write instead, where that is known
 }
 
 // GapKind says why something could not be read.
@@ -191,8 +191,8 @@ const (
 // never a pass.
 type Gap struct {
 	Kind   GapKind `json:"kind"`
-	Path   string  `json:"path,omitempty"`
-	Layer  int     `json:"layer"`  // index into Evidence.Layers; -1 when it concerns all
-	Reader string  `json:"reader"` // what tried to read: "tar", "go/binary", …
-	Reason string  `json:"reason"`
+	Path   string  `json:"path,omitempty"` // the file, without a leading slash; empty when it concerns more
+	Layer  int     `json:"layer"`          // index into Evidence.Layers; -1 when it concerns all
+	Reader string  `json:"reader"`         // what tried to read: "tar", "go/binary", …
+	Reason string  `json:"reason"`         // what went wrong, for people
 }

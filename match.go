@@ -8,19 +8,19 @@ type Match struct {
 	ID      string     `json:"id"`      // the best-known name: CVE, else GHSA, else the source's own
 	Aliases []string   `json:"aliases"` // every other name, sorted; any of them finds the hole
 	Package PackageRef `json:"package"`
-	Summary string     `json:"summary,omitempty"`
+	Summary string     `json:"summary,omitempty"` // what is wrong, in the source's words
 	// Score is the highest CVSS v4 or v3 base score of any source (v2 only
 	// where it stands alone; a severity word counts as the top of its band).
 	// It means nothing unless Scored.
 	Score          float64   `json:"score,omitempty"`
-	Scored         bool      `json:"scored"`
+	Scored         bool      `json:"scored"`                // whether any source gives a score
 	ScoreSource    string    `json:"scoreSource,omitempty"` // "CVE record (CISA-ADP), CVSS 3.1"
-	Vector         string    `json:"vector,omitempty"`
-	Severity       string    `json:"severity"` // none, low, medium, high, critical, unknown
-	KnownExploited bool      `json:"knownExploited"`
-	EPSS           float64   `json:"epss,omitempty"` // probability of exploitation in 30 days, 0 to 1
-	Published      time.Time `json:"published,omitzero"`
-	Modified       time.Time `json:"modified,omitzero"`
+	Vector         string    `json:"vector,omitempty"`      // the CVSS vector of Score
+	Severity       string    `json:"severity"`              // none, low, medium, high, critical, unknown
+	KnownExploited bool      `json:"knownExploited"`        // on CISA's list of known exploited vulnerabilities
+	EPSS           float64   `json:"epss,omitempty"`        // probability of exploitation in 30 days, 0 to 1
+	Published      time.Time `json:"published,omitzero"`    // when it became known, by its earliest source
+	Modified       time.Time `json:"modified,omitzero"`     // when its latest source last changed
 	// FixedVersions are the versions above the installed one that mend the
 	// hole, lowest first. Empty means that no fix is known.
 	FixedVersions []string `json:"fixedVersions"`
@@ -30,17 +30,17 @@ type Match struct {
 	// Applies is false when there is proof that the hole cannot be used here;
 	// Why holds the proof. The match is still listed.
 	Applies bool   `json:"applies"`
-	Why     string `json:"why,omitempty"`
+	Why     string `json:"why,omitempty"` // the proof that it does not apply
 	SSVC    SSVC   `json:"ssvc,omitzero"`
 }
 
 // PackageRef names a package in a match.
 type PackageRef struct {
-	Name      string `json:"name"`
-	Version   string `json:"version"`
-	PURL      string `json:"purl"`
-	Ecosystem string `json:"ecosystem"`
-	Path      string `json:"path"`
+	Name      string `json:"name"`      // as in Package
+	Version   string `json:"version"`   // as in Package
+	PURL      string `json:"purl"`      // as in Package
+	Ecosystem string `json:"ecosystem"` // as in Package
+	Path      string `json:"path"`      // as in Package
 }
 
 // Fixable reports whether a version that mends the hole is known.
@@ -81,12 +81,12 @@ type Knowledge struct {
 // IndexState says which advisories were asked.
 type IndexState struct {
 	Revision Digest    `json:"revision,omitempty"` // of the index file; empty when there is none
-	Built    time.Time `json:"built,omitzero"`
+	Built    time.Time `json:"built,omitzero"`     // when the index was made
 	// KEV and EPSS are when CISA's list and the EPSS scores were last confirmed
 	// current; zero means that they were never imported, so that rules about
 	// them cannot be evaluated.
 	KEV  time.Time `json:"kev,omitzero"`
-	EPSS time.Time `json:"epss,omitzero"`
+	EPSS time.Time `json:"epss,omitzero"` // as KEV, for the EPSS scores
 	// Problem says why the index could not be asked; empty when it could. The
 	// fault lies outside the artifact, so what depends on it is undecided.
 	Problem string `json:"problem,omitempty"`
@@ -97,7 +97,7 @@ type IndexState struct {
 type Coverage struct {
 	Ecosystem string `json:"ecosystem"` // "Debian:12"; "" for packages whose ecosystem has no advisories anywhere
 	Packages  int    `json:"packages"`  // of the artifact, in that ecosystem
-	Covered   bool   `json:"covered"`
+	Covered   bool   `json:"covered"`   // whether advisories are known for it
 	// Confirmed is when the source was last confirmed current: a fetch, a 304,
 	// a zip's own date, or --as-of.
 	Confirmed time.Time `json:"confirmed,omitzero"`
@@ -111,12 +111,12 @@ type Coverage struct {
 // Upgrade is a version of one package and the holes that it mends.
 type Upgrade struct {
 	Package string   `json:"package"` // the name to upgrade: the source package of a distribution
-	PURL    string   `json:"purl"`
-	Path    string   `json:"path"`
-	From    string   `json:"from"`
-	To      string   `json:"to"`
-	Clears  []string `json:"clears"` // ids of matches
-	Leaves  int      `json:"leaves"` // matches of the package without a fix
+	PURL    string   `json:"purl"`    // of the installed version
+	Path    string   `json:"path"`    // the file that proves the package
+	From    string   `json:"from"`    // the installed version
+	To      string   `json:"to"`      // the lowest version that clears them
+	Clears  []string `json:"clears"`  // ids of matches
+	Leaves  int      `json:"leaves"`  // matches of the package without a fix
 	Origin  Origin   `json:"origin"`
 }
 
@@ -125,19 +125,19 @@ type Lineage struct {
 	// Known is true when golden bases could be read at all; false leaves rules
 	// about them undecided.
 	Known   bool   `json:"known"`
-	Problem string `json:"problem,omitempty"`
-	Base    *Base  `json:"base,omitempty"`   // the golden base with the longest matching chain; nil when none matches
-	Layers  int    `json:"layers,omitempty"` // how many layers are the base's
-	Newer   string `json:"newer,omitempty"`  // a newer golden base of the same name, to rebuild on
+	Problem string `json:"problem,omitempty"` // why golden bases could not be read
+	Base    *Base  `json:"base,omitempty"`    // the golden base with the longest matching chain; nil when none matches
+	Layers  int    `json:"layers,omitempty"`  // how many layers are the base's
+	Newer   string `json:"newer,omitempty"`   // a newer golden base of the same name, to rebuild on
 }
 
 // Base is an approved base: a chain of diff IDs that somebody owns.
 type Base struct {
-	Name    string    `json:"name"`
-	Digest  Digest    `json:"digest"`
-	Chain   []Digest  `json:"chain"` // diff IDs, bottom first
-	Owner   string    `json:"owner"`
+	Name    string    `json:"name"`             // its reference when it was added
+	Digest  Digest    `json:"digest"`           // of its manifest
+	Chain   []Digest  `json:"chain"`            // diff IDs, bottom first
+	Owner   string    `json:"owner"`            // who mends it
 	Created time.Time `json:"created,omitzero"` // of the image
-	Added   time.Time `json:"added"`
-	Expires time.Time `json:"expires,omitzero"`
+	Added   time.Time `json:"added"`            // when it was approved
+	Expires time.Time `json:"expires,omitzero"` // when the approval ends; zero means never
 }

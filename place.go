@@ -4,15 +4,15 @@ package touchstone
 // runs it, never from the artifact; what a workload says of itself can only
 // make it stricter.
 type Place struct {
-	Environment string   `json:"environment"`
-	Cluster     string   `json:"cluster,omitempty"`
-	Namespace   string   `json:"namespace,omitempty"`
-	Node        string   `json:"node,omitempty"`
+	Environment string   `json:"environment"`         // its name in the rules
+	Cluster     string   `json:"cluster,omitempty"`   // its name, where one was given
+	Namespace   string   `json:"namespace,omitempty"` // its name, where one was given
+	Node        string   `json:"node,omitempty"`      // its name, where one was given
 	Class       Class    `json:"class"`
 	Sensitivity string   `json:"sensitivity,omitempty"` // free word, such as "pci"
 	Exposure    Exposure `json:"exposure"`
 	Impact      Impact   `json:"impact,omitempty"` // what its failure does to people and mission (SSVC "Human Impact")
-	Owner       string   `json:"owner,omitempty"`
+	Owner       string   `json:"owner,omitempty"`  // who answers for what runs there
 	// Assumed lists what nobody said, as sentences for people.
 	Assumed []string `json:"assumed"`
 }

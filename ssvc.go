@@ -7,7 +7,7 @@ type SSVC struct {
 	Exploitation    string `json:"exploitation,omitempty"`    // none, poc, active
 	Automatable     string `json:"automatable,omitempty"`     // no, yes
 	TechnicalImpact string `json:"technicalImpact,omitempty"` // partial, total
-	Source          string `json:"source,omitempty"`
+	Source          string `json:"source,omitempty"`          // who published them
 }
 
 // Priority is SSVC's answer for who deploys: how soon to act.

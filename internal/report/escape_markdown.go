@@ -5,9 +5,9 @@ import (
 	"unicode"
 )
 
-// mdCode writes a stranger's string as a code span (GitHub Flavored Markdown,
-// section 6.3): nothing inside is taken as markup, as HTML, as a link or as a
-// mention of somebody. A backtick would end the span and is written as \x60.
+// mdCode writes a stranger's string as a code span (GFM, section 6.3): nothing
+// inside is taken as markup, as HTML, as a link or as a mention of somebody. A
+// backtick would end the span and is written as \x60.
 //
 // In a cell of a table a pipe must be escaped even there (section 4.10); after
 // a backslash that would not hold, so the pipe is written as \x7c.

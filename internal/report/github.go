@@ -56,7 +56,7 @@ func annotateVerdict(b *bytes.Buffer, c *touchstone.Check, d *touchstone.Decisio
 // waived.
 func annotate(b *bytes.Buffer, r *touchstone.Reason, c *touchstone.Check, o Options) {
 	st := stand(r)
-	level := ""
+	var level string
 	switch st {
 	case refusing, stalling:
 		level = "error"

@@ -129,6 +129,7 @@ func changed() *touchstone.Diff {
 	d := touchstone.Compare(a, b, func(_, x, y string) (int, bool) { return bytes.Compare([]byte(x), []byte(y)), true })
 	d.Tool, d.From, d.To = from.Tool, from.Artifact, to.Artifact
 	d.To.Name = "registry.example/shop/cart:1.5"
+	d.Files.Known = true
 	d.Files.Note(nil, &touchstone.File{Path: "usr/bin/" + hostile, Exec: touchstone.ExecELF, SHA256: digest("1"), Mode: 0o755})
 	d.Files.Note(&touchstone.File{Path: "usr/bin/cart", Exec: touchstone.ExecELF, SHA256: digest("1"), Mode: 0o755}, &touchstone.File{Path: "usr/bin/cart", Exec: touchstone.ExecELF, SHA256: digest("2"), Mode: 0o4755})
 	d.Files.Note(&touchstone.File{Path: "etc/motd"}, &touchstone.File{Path: "etc/motd"})

@@ -173,7 +173,7 @@ func TestNothingHostileGetsThrough(t *testing.T) {
 }
 
 func FuzzEverything(f *testing.F) {
-	for _, s := range attacks[:12] {
+	for _, s := range attacks[:3] {
 		f.Add(s)
 	}
 	f.Fuzz(everywhere)

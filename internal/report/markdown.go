@@ -18,7 +18,7 @@ func writeMarkdown(b *bytes.Buffer, c *touchstone.Check, o Options) error {
 		l := verdictLook(d.Verdict)
 		p.line("### " + l.sign(o.ASCII) + " " + l.word + " for " + mdText(placed(&d.Place)))
 	}
-	p.line(mdCode(c.Artifact.Label()) + " " + mdText(described(c, o)))
+	p.line(mdCode(c.Artifact.Label()) + " " + mdText(described(c)))
 	switch {
 	case c.Decision != nil:
 		p.rules(c.Decision)
@@ -129,7 +129,7 @@ func (p *page) todo(c *touchstone.Check) {
 		return
 	}
 	most := pressing(all)
-	for i, st := range steps(c, most, mostSteps) {
+	for i, st := range steps(c, most) {
 		p.b.WriteString(strconv.Itoa(i+1) + ". " + mdText(st.actionable("→")) + ": " + st.effect(len(most)) + "\n")
 	}
 	p.b.WriteByte('\n')

@@ -21,8 +21,8 @@ type step struct {
 type spot struct{ id, path string }
 
 // steps returns the upgrades that close most of the holes, each counted for what
-// those before it leave, at most n.
-func steps(c *touchstone.Check, of []hole, n int) []step {
+// those before it leave, at most mostSteps.
+func steps(c *touchstone.Check, of []hole) []step {
 	open := map[string]map[string]bool{}
 	for _, h := range of {
 		open[h.id] = map[string]bool{}
@@ -32,7 +32,7 @@ func steps(c *touchstone.Check, of []hole, n int) []step {
 	}
 	waiting := merged(c.Upgrades)
 	var out []step
-	for len(out) < n {
+	for len(out) < mostSteps {
 		best := -1
 		for i := range waiting {
 			waiting[i].weigh(open)

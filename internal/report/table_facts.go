@@ -14,7 +14,7 @@ func (s *screen) facts(c *touchstone.Check, assumed []string) {
 			s.entry(2, 10, cell{label, faint}, cell{text, normal})
 		}
 	}
-	fact("artifact", described(c, s.o))
+	fact("artifact", described(c))
 	fact("base", based(&c.Lineage, len(c.Layers)))
 	fact("assumed", strings.Join(assumed, "; "))
 	fact("advisories", confirmed(c, s.o))
@@ -22,7 +22,7 @@ func (s *screen) facts(c *touchstone.Check, assumed []string) {
 }
 
 // described says what the artifact is.
-func described(c *touchstone.Check, o Options) string {
+func described(c *touchstone.Check) string {
 	var parts []string
 	add := func(text string) {
 		if text != "" {

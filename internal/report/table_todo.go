@@ -24,7 +24,7 @@ func (s *screen) todo(c *touchstone.Check) {
 		return
 	}
 	pressing := pressing(all)
-	if list := steps(c, pressing, mostSteps); len(list) > 0 {
+	if list := steps(c, pressing); len(list) > 0 {
 		s.heading("Do this first")
 		for i, st := range list {
 			s.entry(2, 2, cell{strconv.Itoa(i+1) + ".", normal}, cell{st.actionable(s.arrow()) + ": " + st.effect(len(pressing)), strong})
