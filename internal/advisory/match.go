@@ -1,0 +1,245 @@
+package advisory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/advisory/index"
+	"touchstone.dev/touchstone/internal/advisory/release"
+	"touchstone.dev/touchstone/internal/advisory/score"
+)
+
+// MatchOptions say what is known beside the packages.
+type MatchOptions struct {
+	// Symbols returns the functions of a Go binary by the blob that holds them
+	// (touchstone.Package.Symbols); nil means that none can be had, and then
+	// nothing is proved by their absence.
+	Symbols func(touchstone.Digest) (Symbols, error)
+	// Platform is "os/architecture", for holes that are in one system's code.
+	Platform string
+	// Statements are what trusted authors say of holes in this artifact; nil
+	// means nothing.
+	Statements Statements
+	// Now tells which releases are out of support.
+	Now time.Time
+}
+
+// Statements judges holes by VEX documents.
+type Statements interface {
+	// Judge returns the proof that the hole does not apply, naming author and
+	// document; ok is false when nobody says so.
+	Judge(m *touchstone.Match) (proof string, ok bool)
+}
+
+// Match returns what is known about packages: the matches, the upgrades that
+// clear them, and what is covered. Origins are unknown: whoever knows the golden
+// bases fills them in. An error means that nothing is known, see Unknown.
+func (ix *Index) Match(ctx context.Context, packages []touchstone.Package, opt MatchOptions) (touchstone.Knowledge, error) {
+	q := &query{ix: ix, opt: opt, tiers: map[string][]int8{}, looked: map[asked]*found{}, holes: map[uint32]*index.Hole{}, symbols: map[touchstone.Digest]Symbols{}}
+	q.goos, q.goarch, _ = strings.Cut(opt.Platform, "/")
+	q.goarch, _, _ = strings.Cut(q.goarch, "/")
+	k := touchstone.Knowledge{Index: ix.State(), Matches: []touchstone.Match{}, Coverage: ix.coverage(packages, opt.Now)}
+	for i := range packages {
+		if i%256 == 0 && ctx.Err() != nil {
+			return touchstone.Knowledge{}, ctx.Err()
+		}
+		if err := q.match(&packages[i]); err != nil {
+			return touchstone.Knowledge{}, fmt.Errorf("look up %s: %w", packages[i].Name, err)
+		}
+	}
+	q.judge()
+	slices.SortStableFunc(q.out, func(a, b candidate) int { return compareMatches(&a.match, &b.match) })
+	for i := range q.out {
+		k.Matches = append(k.Matches, q.out[i].match)
+	}
+	k.Upgrades = q.upgrades()
+	return k, nil
+}
+
+// query is one call of Match: what it has looked up already.
+type query struct {
+	ix           *Index
+	opt          MatchOptions
+	goos, goarch string
+	tiers        map[string][]int8
+	looked       map[asked]*found
+	holes        map[uint32]*index.Hole
+	symbols      map[touchstone.Digest]Symbols
+	out          []candidate
+}
+
+// candidate is a match and where it comes from.
+type candidate struct {
+	match touchstone.Match
+	pkg   *touchstone.Package
+	asked asked
+	found *found
+	hit   *hit
+}
+
+func (q *query) match(p *touchstone.Package) error {
+	if p.Ecosystem == "" || release.Versioned(release.Family(p.Ecosystem)) && kernelHeaders(p.Name) {
+		return nil
+	}
+	first := len(q.out)
+	for _, a := range names(p) {
+		f, ok := q.looked[a]
+		if !ok {
+			var err error
+			if f, err = q.ix.look(a, q.tiersOf(a)); err != nil {
+				return err
+			}
+			q.looked[a] = f
+		}
+		if f == nil {
+			continue
+		}
+		for i := range f.hits {
+			h := &f.hits[i]
+			if slices.ContainsFunc(q.out[first:], func(c candidate) bool { return c.hit.hole == h.hole }) {
+				continue
+			}
+			m, err := q.matchOf(p, f, h)
+			if err != nil {
+				return err
+			}
+			q.out = append(q.out, candidate{m, p, a, f, h})
+		}
+	}
+	return nil
+}
+
+// tiersOf numbers the index's ecosystems by how much they count for a package:
+// 1 is the first tier, 0 none.
+func (q *query) tiersOf(a asked) []int8 {
+	key := a.ecosystem
+	if strings.Contains(a.version, "esm") {
+		key += " esm"
+	}
+	tiers, ok := q.tiers[key]
+	if !ok {
+		tiers = make([]int8, len(q.ix.ecosystems))
+		for n, tier := range release.Tiers(a.ecosystem, a.version, q.ix.ecosystems) {
+			for _, e := range tier {
+				tiers[e] = int8(min(n+1, 100))
+			}
+		}
+		q.tiers[key] = tiers
+	}
+	return tiers
+}
+
+func (q *query) matchOf(p *touchstone.Package, f *found, h *hit) (touchstone.Match, error) {
+	hole, ok := q.holes[h.hole]
+	if !ok {
+		var err error
+		if hole, err = q.ix.reader.Hole(h.hole); err != nil {
+			return touchstone.Match{}, err
+		}
+		q.holes[h.hole] = hole
+	}
+	m := matchOf(hole)
+	m.Package = touchstone.PackageRef{Name: p.Name, Version: p.Version, PURL: p.PURL, Ecosystem: p.Ecosystem, Path: p.Path}
+	m.FixedVersions = f.versions(f.fixes(h))
+	m.WontFix = len(m.FixedVersions) == 0 && slices.ContainsFunc(h.affecting, func(s *index.Statement) bool { return s.WontFix })
+	switch {
+	case h.denied != nil:
+		m.Applies = false
+		who, err := q.ix.reader.Name(h.denied.Source)
+		if err != nil {
+			return touchstone.Match{}, err
+		}
+		m.Why = fmt.Sprintf("%s says that %s is not affected (%s)", release.Family(p.Ecosystem), f.pkg.Name, who)
+	case h.answer == index.Maybe:
+		m.Why = fmt.Sprintf("version %q could not be compared with those of the advisory, so that it counts as vulnerable", f.text)
+	}
+	if m.Applies && p.Symbols != "" && q.opt.Symbols != nil {
+		if proof := absent(h.affecting, q.symbolsOf(p.Symbols), q.goos, q.goarch); proof != "" {
+			m.Applies, m.Why = false, proof
+		}
+	}
+	return m, nil
+}
+
+// symbolsOf returns the functions of a binary, or a set that holds all when they
+// cannot be read: then nothing is proved.
+func (q *query) symbolsOf(d touchstone.Digest) Symbols {
+	s, ok := q.symbols[d]
+	if !ok {
+		var err error
+		if s, err = q.opt.Symbols(d); err != nil || s == nil {
+			s = everything{}
+		}
+		q.symbols[d] = s
+	}
+	return s
+}
+
+type everything struct{}
+
+func (everything) Has(string, string) bool { return true }
+func (everything) HasPackage(string) bool  { return true }
+
+// judge lets trusted authors speak.
+func (q *query) judge() {
+	if q.opt.Statements == nil {
+		return
+	}
+	for i := range q.out {
+		m := &q.out[i].match
+		if !m.Applies {
+			continue
+		}
+		if proof, ok := q.opt.Statements.Judge(m); ok {
+			m.Applies, m.Why = false, proof
+		}
+	}
+}
+
+// matchOf fills in what belongs to the hole alone.
+func matchOf(h *index.Hole) touchstone.Match {
+	m := touchstone.Match{
+		ID: h.Names[0], Aliases: slices.Sorted(slices.Values(h.Names[1:])), Summary: h.Summary,
+		Score: h.Score, Scored: h.Scored, ScoreSource: h.ScoreSource, Vector: h.Vector, Severity: "unknown",
+		KnownExploited: h.KnownExploited, EPSS: h.EPSS, Published: h.Published, Modified: h.Modified,
+		FixedVersions: []string{}, Origin: touchstone.OriginUnknown, Applies: true, SSVC: h.SSVC,
+	}
+	if m.Aliases == nil {
+		m.Aliases = []string{}
+	}
+	if h.Scored {
+		m.Severity = score.Severity(h.Score)
+	}
+	return m
+}
+
+// compareMatches puts what is worst first: what applies, known exploited, by
+// score, then by name.
+func compareMatches(a, b *touchstone.Match) int {
+	switch {
+	case a.Applies != b.Applies:
+		return boolOrder(a.Applies)
+	case a.KnownExploited != b.KnownExploited:
+		return boolOrder(a.KnownExploited)
+	case a.Score != b.Score:
+		return boolOrder(a.Score > b.Score)
+	case a.ID != b.ID:
+		return strings.Compare(a.ID, b.ID)
+	case a.Package.Name != b.Package.Name:
+		return strings.Compare(a.Package.Name, b.Package.Name)
+	case a.Package.Path != b.Package.Path:
+		return strings.Compare(a.Package.Path, b.Package.Path)
+	}
+	return strings.Compare(a.Package.Version, b.Package.Version)
+}
+
+func boolOrder(first bool) int {
+	if first {
+		return -1
+	}
+	return 1
+}
