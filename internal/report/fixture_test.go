@@ -199,6 +199,22 @@ func allowed() *touchstone.Check {
 	}
 }
 
+// unread is a check of what could not be inspected.
+func unread() *touchstone.Check {
+	return &touchstone.Check{
+		Schema: touchstone.SchemaCheck, Tool: "touchstone 1.0",
+		Artifact: touchstone.Artifact{Name: "registry.example/shop/cart:1.4", Kind: touchstone.KindImage},
+		Decision: &touchstone.Decision{
+			Verdict: touchstone.Undecided, At: at, RulesVersion: digest("e"), Place: touchstone.Place{Environment: "prod"},
+			Reasons: []touchstone.Reason{{
+				Rule: "inspect", Outcome: touchstone.Unknown, Effect: touchstone.EffectRefuse, Outside: true,
+				Seen: "registry.example does not answer", Allowed: "an artifact that can be read",
+			}},
+		},
+		Index: touchstone.IndexState{Problem: "there is no advisory index", Remedy: "touchstone db update"},
+	}
+}
+
 // road is a check of every environment.
 func road() *touchstone.Check {
 	c := inspected()

@@ -66,6 +66,7 @@ func TestGoldenTable(t *testing.T) {
 		"refused-verbose": {refused(), Options{Verbose: true}},
 		"road-60":         {road(), Options{Width: 60}},
 		"crowded":         {crowded(100, 200), Options{}},
+		"unread":          {unread(), Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer

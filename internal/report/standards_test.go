@@ -20,7 +20,7 @@ import (
 func samples() map[string]*touchstone.Check {
 	hostileAll := filled(hostile)
 	return map[string]*touchstone.Check{
-		"refused": refused(), "allowed": allowed(), "road": road(), "crowded": crowded(50, 100),
+		"refused": refused(), "allowed": allowed(), "road": road(), "unread": unread(), "crowded": crowded(50, 100),
 		"all hostile": hostileAll[0], "some hostile": hostileAll[1], "empty": {Decision: &touchstone.Decision{Verdict: touchstone.Refused}},
 	}
 }

@@ -176,6 +176,9 @@ func (s *screen) rest(d *touchstone.Decision) {
 		s.group(idle, skipped)
 		return
 	}
+	if len(passed)+len(skipped) == 0 {
+		return
+	}
 	s.blank()
 	text := heading(passing, len(passed)) + "."
 	if len(skipped) > 0 {

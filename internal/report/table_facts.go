@@ -41,7 +41,9 @@ func described(c *touchstone.Check) string {
 	if len(c.Layers) > 0 {
 		add(counted(len(c.Layers), "layer"))
 	}
-	add(counted(len(c.Packages), "package"))
+	if len(c.Layers)+len(c.Packages) > 0 { // else it was never read, and 0 would say something
+		add(counted(len(c.Packages), "package"))
+	}
 	if c.Manifest.Files > 0 {
 		add(counted(c.Manifest.Executables, "executable"))
 	}
