@@ -66,6 +66,7 @@ func elfPlaces(r io.ReaderAt) ([]place, bool, error) {
 		return nil, false, err
 	}
 	var named, likely, rest []place
+	marked := false // the linker of Go has left its mark
 	for _, s := range f.Sections {
 		if s.Type == elf.SHT_NOBITS || s.Flags&elf.SHF_COMPRESSED != 0 {
 			continue
@@ -75,13 +76,18 @@ func elfPlaces(r io.ReaderAt) ([]place, bool, error) {
 		case s.Name == ".gopclntab" || s.Name == ".data.rel.ro.gopclntab":
 			p.exact = true
 			named = append(named, p)
+		case strings.HasPrefix(s.Name, ".go.") || s.Name == ".note.go.buildid" || s.Name == ".gosymtab":
+			marked = true
 		case strings.HasPrefix(s.Name, ".data.rel.ro") || s.Name == ".rodata" || s.Name == ".data":
 			likely = append(likely, p)
 		}
 	}
+	if !marked {
+		likely = nil // searching every library of a system would take seconds
+	}
 	for _, s := range f.Progs {
 		// Where the section headers were stripped too, only segments are left.
-		if s.Type == elf.PT_LOAD && len(named)+len(likely) == 0 {
+		if s.Type == elf.PT_LOAD && len(f.Sections) == 0 {
 			rest = append(rest, place{from: int64(s.Off), size: int64(s.Filesz)})
 		}
 	}
