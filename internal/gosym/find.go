@@ -147,7 +147,7 @@ func search(r io.ReaderAt, p place, bigEndian bool) (names, error) {
 	}
 	old := false
 	const chunk, overlap = 1 << 20, 8
-	buf := make([]byte, chunk+overlap)
+	buf := make([]byte, min(chunk+overlap, p.size))
 	for at := int64(0); at < p.size; at += chunk {
 		n, err := r.ReadAt(buf[:min(int64(len(buf)), p.size-at)], p.from+at)
 		if err != nil && !errors.Is(err, io.EOF) {
