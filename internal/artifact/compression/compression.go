@@ -68,7 +68,7 @@ func magics() []magic {
 func NewReader(r io.Reader) (io.ReadCloser, Kind, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	head, err := buffered.Peek(6)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, None, err
 	}
 	kind, err := Of(head)

@@ -43,12 +43,7 @@ func OpenArchive(ctx context.Context, path, choice string, form Form, o Options)
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	if err != nil {
-		_ = file.Close()
-		return nil, artifact.Outsidef("opening %s: %w", path, err)
-	}
-	a := &archive{data: file, size: info.Size(), stamp: artifact.StampOf(file, o.Now()), closers: []io.Closer{file}}
+	a := &archive{data: file, size: file.Size(), stamp: file.Stamp(o.Now()), closers: []io.Closer{file}}
 	err = a.read(ctx, form != FormAny, o)
 	var images []*image
 	if err == nil {
@@ -78,8 +73,8 @@ func (a *archive) Close() error {
 func (a *archive) read(ctx context.Context, forced bool, o Options) error {
 	head := make([]byte, 6)
 	n, err := a.data.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return artifact.Outsidef("%w", err)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
 	kind, err := compression.Of(head[:n])
 	if err != nil {
@@ -194,7 +189,7 @@ func (a *archive) find(name string) (entry, error) {
 		}
 		name = e.link
 	}
-	return entry{}, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	return entry{}, &fs.PathError{Op: "open", Path: clean(name), Err: fs.ErrNotExist}
 }
 
 // openSparse walks to an entry again, because only the tar reader knows where

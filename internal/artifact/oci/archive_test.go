@@ -160,7 +160,7 @@ func TestOpenArchive(t *testing.T) {
 		form             Form
 		want             []string // platforms
 		err              string
-		kind             error
+		lie              bool // the error wraps ErrFalse
 	}{
 		{name: "docker", raw: single, want: []string{"linux/amd64"}},
 		{name: "docker gzip", raw: zipped(t, single), want: []string{"linux/amd64"}},
@@ -183,10 +183,10 @@ func TestOpenArchive(t *testing.T) {
 		{name: "OCI index platform", raw: ociIndex, platform: "linux/arm64", want: []string{"linux/arm64/v8"}},
 		{name: "both", raw: both(cart), want: []string{"linux/amd64"}},
 		{name: "both as docker", raw: both(cart), form: FormDocker, want: []string{"linux/amd64"}},
-		{name: "both, different", raw: both(imageOf(t, "linux", "amd64", "", "bad", "worse")), err: "tools would load different images", kind: artifact.ErrFalse},
+		{name: "both, different", raw: both(imageOf(t, "linux", "amd64", "", "bad", "worse")), err: "tools would load different images", lie: true},
 		{name: "fewer layers", raw: tarOf(t, dockerFiles(t, `[{"Config": "config.json", "Layers": ["0/layer.tar"]}]`, cart)...),
-			err: "the manifest has 1 layers and the config names 2", kind: artifact.ErrFalse},
-		{name: "two lists", raw: tarOf(t, append(byHand, [2]string{"./manifest.json", "[]"})...), err: "two different files called manifest.json", kind: artifact.ErrFalse},
+			err: "the manifest has 1 layers and the config names 2", lie: true},
+		{name: "two lists", raw: tarOf(t, append(byHand, [2]string{"./manifest.json", "[]"})...), err: "two different files called manifest.json", lie: true},
 		{name: "image or rootfs", raw: tarOf(t, append(byHand, [2]string{"etc/passwd", ""})...), err: "could be an image archive or a root file system"},
 		{name: "rootfs or image", raw: zipped(t, tarOf(t, append([][2]string{{"./etc/passwd", ""}}, byHand...)...)), err: "could be an image archive or a root file system"},
 		{name: "image, for sure", raw: tarOf(t, append(byHand, [2]string{"etc/passwd", ""})...), form: FormDocker, want: []string{"linux/amd64"}},
@@ -213,7 +213,7 @@ func TestOpenArchive(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Fatalf("error %v, want %q", err, test.err)
 				}
-				if errors.Is(err, artifact.ErrFalse) != (test.kind == artifact.ErrFalse) || errors.Is(err, artifact.ErrOutside) {
+				if errors.Is(err, artifact.ErrFalse) != test.lie || errors.Is(err, artifact.ErrOutside) {
 					t.Errorf("error %q is of the wrong kind", err)
 				}
 				return

@@ -145,7 +145,7 @@ func (s *store) open(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, 
 		return nil, s.explain("reading "+string(d.Digest), err)
 	}
 	r := &storeReader{store: s, digest: string(d.Digest), stream: stream, cancel: cancel}
-	if err := r.receive(); err != nil && err != io.EOF {
+	if err := r.receive(); err != nil && !errors.Is(err, io.EOF) {
 		cancel()
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (r *storeReader) receive() error {
 	resp, err := r.stream.Recv()
 	inTime := timer.Stop()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return io.EOF
 	case err != nil && !inTime:
 		return artifact.Outsidef("reading %s: containerd at %s sent nothing for %s", r.digest, r.store.address, r.store.idle)

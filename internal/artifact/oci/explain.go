@@ -67,6 +67,7 @@ func diagnose(host string, err error) (said, hint string) {
 		status      *statusError
 		answer      *transport.Error
 		plain       *plainError
+		inward      *inwardError
 		stall       *stallError
 		page        *pageError
 		dns         *net.DNSError
@@ -82,6 +83,9 @@ func diagnose(host string, err error) (said, hint string) {
 		return status.Error(), hintFor(answer.StatusCode, host)
 	case errors.As(err, &plain):
 		said, hint, _ = strings.Cut(plain.Error(), "\nhint: ")
+		return said, hint
+	case errors.As(err, &inward):
+		said, hint, _ = strings.Cut(inward.Error(), "\nhint: ")
 		return said, hint
 	case errors.As(err, &page):
 		return page.Error(), "a proxy or a login page may stand between; check that " + host + " is a registry"

@@ -8,7 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
+	"syscall"
 	"time"
 
 	godigest "github.com/opencontainers/go-digest"
@@ -83,39 +83,29 @@ type folder struct {
 
 func (f folder) Close() error { return f.root.Close() }
 
-func (f folder) open(name string) (io.ReadCloser, error) {
+func (f folder) open(name string) (io.ReadCloser, error) { return f.file(name) }
+
+func (f folder) file(name string) (*artifact.File, error) {
 	file, err := f.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // a named pipe must not block
 	if err != nil {
 		return nil, unlessMissing(err)
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", name)
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return file, nil
+	return artifact.NewFile(file, name)
 }
 
 func (f folder) stat(name string) (fileInfo, error) {
-	r, err := f.open(name)
+	file, err := f.file(name)
 	if err != nil {
 		return fileInfo{}, err
 	}
-	file := r.(*os.File)
 	defer func() { _ = file.Close() }() // read only
-	info, err := file.Stat()
-	if err != nil {
-		return fileInfo{}, err
-	}
-	return fileInfo{size: info.Size(), stamp: artifact.StampOf(file, f.now)}, nil
+	return fileInfo{size: file.Size(), stamp: file.Stamp(f.now)}, nil
 }
 
 // unlessMissing blames the outside for an error other than a file's absence.
 func unlessMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "escapes") {
+	var errno syscall.Errno // a link that leads out of the folder has none
+	if errors.Is(err, fs.ErrNotExist) || !errors.As(err, &errno) {
 		return err
 	}
 	return artifact.Outsidef("%w", err)

@@ -94,6 +94,19 @@ func openAndRead(host string, r Registries) error {
 	return errors.Join(readLayers(opened[0]), opened[0].Close())
 }
 
+// fault names the kind of an error.
+func fault(err error) string {
+	switch {
+	case errors.Is(err, artifact.ErrOutside) && errors.Is(err, artifact.ErrFalse):
+		return "both"
+	case errors.Is(err, artifact.ErrOutside):
+		return "outside"
+	case errors.Is(err, artifact.ErrFalse):
+		return "false"
+	}
+	return ""
+}
+
 func TestMisbehavingRegistry(t *testing.T) {
 	manifests := func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/manifests/") }
 	answer := func(code int) func(*fake, http.ResponseWriter, *http.Request) bool {
@@ -113,41 +126,41 @@ func TestMisbehavingRegistry(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		before func(f *fake, w http.ResponseWriter, r *http.Request) bool
-		kind   error  // nil if the image must be read whole
-		say    string // in the error
+		fault  string // "outside", "false", or "" for neither
+		say    string // in the error; "" if the image must be read whole
 	}{
 		{name: "well", before: nil},
-		{name: "not found", before: answer(404), kind: artifact.ErrOutside, say: "404 Not Found\nhint: check the name and the tag"},
-		{name: "unauthorized", before: answer(401), kind: artifact.ErrOutside, say: "401 Unauthorized\nhint: log in"},
-		{name: "forbidden", before: answer(403), kind: artifact.ErrOutside, say: "403 Forbidden\nhint: log in"},
-		{name: "too many", before: answer(429), kind: artifact.ErrOutside, say: "429 Too Many Requests\nhint: wait, log in"},
-		{name: "broken", before: answer(503), kind: artifact.ErrOutside, say: "503 Service Unavailable\nhint: the fault is the registry's"},
+		{name: "not found", before: answer(404), fault: "outside", say: "404 Not Found\nhint: check the name and the tag"},
+		{name: "not logged in", before: answer(401), fault: "outside", say: http.StatusText(http.StatusUnauthorized) + "\nhint: log in"},
+		{name: "forbidden", before: answer(403), fault: "outside", say: "403 Forbidden\nhint: log in"},
+		{name: "too many", before: answer(429), fault: "outside", say: "429 Too Many Requests\nhint: wait, log in"},
+		{name: "broken", before: answer(503), fault: "outside", say: "503 Service Unavailable\nhint: the fault is the registry's"},
 		{name: "broken twice", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if !manifests(r) || f.count.Add(1) > 2 {
 				return false
 			}
-			w.WriteHeader(502)
+			w.WriteHeader(http.StatusBadGateway)
 			return true
 		}},
 		{name: "html", before: func(_ *fake, w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, "<!doctype html><title>Log in</title>")
 			return true
-		}, kind: artifact.ErrOutside, say: "the answer is a web page\nhint: a proxy or a login page"},
+		}, fault: "outside", say: "the answer is a web page\nhint: a proxy or a login page"},
 		{name: "html with status", before: func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
 			if manifests(r) {
-				w.WriteHeader(404)
+				w.WriteHeader(http.StatusNotFound)
 				_, _ = io.WriteString(w, "<html>"+strings.Repeat("x", 1<<20))
 			}
 			return manifests(r)
-		}, kind: artifact.ErrOutside, say: "404 Not Found\nhint:"},
+		}, fault: "outside", say: "404 Not Found\nhint:"},
 		{name: "html for a layer", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if f.isLayer(r) {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
 				_, _ = io.WriteString(w, "<html>")
 			}
 			return f.isLayer(r)
-		}, kind: artifact.ErrOutside, say: "web page"},
+		}, fault: "outside", say: "web page"},
 		{name: "garbage", before: func(f *fake, _ http.ResponseWriter, _ *http.Request) bool {
 			f.manifest = []byte(`{"schemaVersion":`)
 			return false
@@ -159,7 +172,7 @@ func TestMisbehavingRegistry(t *testing.T) {
 		{name: "image and index", before: func(f *fake, _ http.ResponseWriter, _ *http.Request) bool {
 			f.manifest = []byte(`{"schemaVersion": 2, "config": {}, "layers": [], "manifests": []}`)
 			return false
-		}, kind: artifact.ErrFalse, say: "can be taken for either"},
+		}, fault: "false", say: "can be taken for either"},
 		{name: "huge manifest", before: func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
 			if manifests(r) {
 				for range 64 {
@@ -167,7 +180,7 @@ func TestMisbehavingRegistry(t *testing.T) {
 				}
 			}
 			return manifests(r)
-		}, kind: artifact.ErrOutside, say: "more than the 1048576 bytes"},
+		}, say: "more than the 1048576 bytes"},
 		{name: "endless ping", before: func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
 			for r.URL.Path == "/v2/" {
 				if _, err := w.Write(bytes.Repeat([]byte(" "), 1<<16)); err != nil {
@@ -179,19 +192,19 @@ func TestMisbehavingRegistry(t *testing.T) {
 		{name: "wrong config", before: func(f *fake, _ http.ResponseWriter, _ *http.Request) bool {
 			f.config = bytes.ToUpper(f.config)
 			return false
-		}, kind: artifact.ErrFalse, say: "the bytes under sha256:"},
+		}, fault: "false", say: "the bytes under sha256:"},
 		{name: "wrong layer", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if f.isLayer(r) {
 				_, _ = w.Write(bytes.Repeat([]byte("x"), len(f.layer)))
 			}
 			return f.isLayer(r)
-		}, kind: artifact.ErrFalse, say: "has the digest"},
+		}, fault: "false", say: "has the digest"},
 		{name: "layer too long", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if f.isLayer(r) {
 				_, _ = w.Write(append(f.layer, "more"...))
 			}
 			return f.isLayer(r)
-		}, kind: artifact.ErrFalse, say: "longer than its manifest says"},
+		}, fault: "false", say: "longer than its manifest says"},
 		{name: "layer without end", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			for f.isLayer(r) {
 				if _, err := w.Write(f.layer); err != nil {
@@ -199,34 +212,34 @@ func TestMisbehavingRegistry(t *testing.T) {
 				}
 			}
 			return false
-		}, kind: artifact.ErrFalse, say: "longer than its manifest says"},
+		}, fault: "false", say: "longer than its manifest says"},
 		{name: "layer too short", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if f.isLayer(r) {
 				_, _ = w.Write(f.layer[:100])
 			}
 			return f.isLayer(r)
-		}, kind: artifact.ErrFalse, say: "shorter than its manifest says"},
+		}, fault: "false", say: "shorter than its manifest says"},
 		{name: "layer gone", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if f.isLayer(r) {
-				w.WriteHeader(404)
+				w.WriteHeader(http.StatusNotFound)
 			}
 			return f.isLayer(r)
-		}, kind: artifact.ErrOutside, say: "404"},
+		}, fault: "outside", say: "404"},
 		{name: "layer cut thrice", before: cut(3, false)},
 		{name: "layer cut thrice, whole again", before: cut(3, true)},
-		{name: "layer cut for ever", before: cut(1000, false), kind: artifact.ErrOutside, say: "cut the connection"},
+		{name: "layer cut for ever", before: cut(1000, false), fault: "outside", say: "cut the connection"},
 		{name: "stall before the answer", before: func(_ *fake, _ http.ResponseWriter, r *http.Request) bool {
 			if manifests(r) {
 				<-r.Context().Done()
 			}
 			return manifests(r)
-		}, kind: artifact.ErrOutside, say: "did not answer in time"},
+		}, fault: "outside", say: "did not answer in time"},
 		{name: "stall in the manifest", before: func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
 			if manifests(r) {
 				stall(w, r, []byte("{"))
 			}
 			return manifests(r)
-		}, kind: artifact.ErrOutside, say: "stopped answering: nothing came for 1s"},
+		}, fault: "outside", say: "stopped answering: nothing came for 1s"},
 		{name: "stall in a layer", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if f.isLayer(r) {
 				w.Header().Set("Content-Length", strconv.Itoa(len(f.layer)))
@@ -235,19 +248,19 @@ func TestMisbehavingRegistry(t *testing.T) {
 				<-r.Context().Done()
 			}
 			return f.isLayer(r)
-		}, kind: artifact.ErrOutside, say: "stopped answering: nothing came for 1s"},
+		}, fault: "outside", say: "stopped answering: nothing came for 1s"},
 		{name: "redirects in a circle", before: func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != "/v2/" {
 				http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
 			}
 			return r.URL.Path != "/v2/"
-		}, kind: artifact.ErrOutside, say: "stopped after 10 redirects"},
+		}, fault: "outside", say: "stopped after 10 redirects"},
 		{name: "redirect to plain HTTP elsewhere", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if f.isLayer(r) {
 				http.Redirect(w, r, "http://storage.example/layer", http.StatusTemporaryRedirect)
 			}
 			return f.isLayer(r)
-		}, kind: artifact.ErrOutside, say: "storage.example would have to be reached by plain HTTP"},
+		}, fault: "outside", say: "storage.example would have to be reached by plain HTTP"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, host := newFake(t, test.before)
@@ -257,7 +270,7 @@ func TestMisbehavingRegistry(t *testing.T) {
 				r.Answer, r.Idle = time.Second, time.Second
 			}
 			err := openAndRead(host, r)
-			if test.kind == nil && test.say == "" {
+			if test.say == "" {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -266,10 +279,8 @@ func TestMisbehavingRegistry(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.say) {
 				t.Fatalf("error %v, want %q", err, test.say)
 			}
-			for _, kind := range []error{artifact.ErrOutside, artifact.ErrFalse} {
-				if errors.Is(err, kind) != (kind == test.kind) {
-					t.Errorf("error %q is of kind %q: %v", err, kind, errors.Is(err, kind))
-				}
+			if got := fault(err); got != test.fault {
+				t.Errorf("error %q: the fault is %q, want %q", err, got, test.fault)
 			}
 		})
 	}
@@ -352,7 +363,7 @@ func TestTokenDance(t *testing.T) {
 
 	r.Keychain = credentials{Username: "somebody", Password: password}
 	err := openAndRead(host, r)
-	if !errors.Is(err, artifact.ErrOutside) || !strings.Contains(err.Error(), "401 Unauthorized (DENIED: no: [hidden] Basic [hidden])\nhint: log in") {
+	if !errors.Is(err, artifact.ErrOutside) || !strings.Contains(err.Error(), http.StatusText(http.StatusUnauthorized)+" (DENIED: no: [hidden] Basic [hidden])\nhint: log in") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -365,6 +376,28 @@ func TestPlainHTTPMustBeAllowed(t *testing.T) {
 		c := newCarrier(Registries{Insecure: []string{"listed.example:5000"}}, 0)
 		if got := c.plainAllowed(host); got != want {
 			t.Errorf("%s: %v", host, got)
+		}
+	}
+	c := newCarrier(Registries{Insecure: []string{"10.0.0.2:9000"}}, 0)
+	for _, hop := range []struct {
+		from, to string
+		ok       bool
+	}{
+		{"https://registry.example/v2/", "https://storage.example/x", true},
+		{"https://registry.example/v2/", "https://169.254.169.254/latest", false},
+		{"https://registry.example/v2/", "https://127.0.0.1/", false},
+		{"https://registry.example/v2/", "https://[::ffff:10.0.0.1]/", false},
+		{"https://registry.example/v2/", "https://10.0.0.2:9000/x", true},
+		{"http://127.0.0.1:5000/v2/", "http://127.0.0.1:9000/x", true},
+	} {
+		via := httptest.NewRequest(http.MethodGet, hop.from, nil)
+		req := httptest.NewRequest(http.MethodGet, hop.to, nil)
+		req.Header.Set("Authorization", "Bearer x")
+		if err := c.redirect(req, []*http.Request{via}); (err == nil) != hop.ok {
+			t.Errorf("from %s to %s: %v", hop.from, hop.to, err)
+		}
+		if req.Header.Get("Authorization") != "" {
+			t.Errorf("credentials go from %s to %s", hop.from, hop.to)
 		}
 	}
 	_, err := OpenRegistry(context.Background(), "10.255.255.1:1/x", Registries{Keychain: anonymous(), Connect: time.Millisecond, Retries: -1}, Options{})

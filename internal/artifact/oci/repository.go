@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -45,7 +46,7 @@ func connect(ctx context.Context, repo name.Repository, r Registries, limit int6
 	if err != nil {
 		return nil, c.secrets.explain(repo.RegistryStr(), doing, err)
 	}
-	c.client = &http.Client{Transport: rt, CheckRedirect: redirect}
+	c.client = &http.Client{Transport: rt, CheckRedirect: c.carrier.redirect}
 	return c, nil
 }
 
@@ -55,13 +56,14 @@ func (c *repository) fetchRoot(ctx context.Context, identifier string) (ocispec.
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	raw, err := readAll(resp.Body, c.limit)
-	_ = resp.Body.Close() // all is read
+	defer resp.Body.Close()
+	doing := "reading manifest " + identifier
+	raw, err := readAll(explained{resp.Body, c, doing}, c.limit)
 	if err != nil {
-		return ocispec.Descriptor{}, c.explain("reading the manifest "+identifier, err)
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	if looksLikePage(raw) {
-		return ocispec.Descriptor{}, c.explain("reading the manifest "+identifier, &pageError{})
+		return ocispec.Descriptor{}, c.explain(doing, &pageError{})
 	}
 	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	c.rootRaw = raw
@@ -83,11 +85,11 @@ func (c *repository) open(ctx context.Context, d ocispec.Descriptor) (io.ReadClo
 	case d.Digest == c.root.Digest:
 		return io.NopCloser(bytes.NewReader(c.rootRaw)), nil
 	case isManifestType(d.MediaType), isIndexType(d.MediaType), schema1(d.MediaType):
-		resp, err := c.get(ctx, "manifests", string(d.Digest), nil)
+		resp, err := c.get(ctx, "manifests", string(d.Digest), nil) //nolint:bodyclose // the caller closes what explained holds
 		if err != nil {
 			return nil, err
 		}
-		return explained{resp.Body, c, "reading the manifest " + string(d.Digest)}, nil
+		return explained{resp.Body, c, "reading manifest " + string(d.Digest)}, nil
 	default:
 		return c.openBlob(ctx, d)
 	}
@@ -102,7 +104,7 @@ type explained struct {
 
 func (e explained) Read(p []byte) (int, error) {
 	n, err := e.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = e.c.explain(e.doing, err)
 	}
 	return n, err

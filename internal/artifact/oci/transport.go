@@ -198,7 +198,7 @@ func (e *stallError) Error() string { return fmt.Sprintf("nothing came for %s", 
 // redirect is the http.Client.CheckRedirect of requests to a registry. It
 // keeps credentials from other hosts (the client itself ignores the port), and
 // keeps a registry from pointing at what only this machine can reach.
-func redirect(req *http.Request, via []*http.Request) error {
+func (c *carrier) redirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= 10 {
 		return fmt.Errorf("stopped after 10 redirects")
 	}
@@ -207,10 +207,17 @@ func redirect(req *http.Request, via []*http.Request) error {
 		return nil
 	}
 	req.Header.Del("Authorization")
-	if private(req.URL.Hostname()) && !private(from.Hostname()) {
-		return fmt.Errorf("refused to follow a redirect from %s to %s, an address inside the network", from.Host, req.URL.Host)
+	if !private(req.URL.Hostname()) || private(from.Hostname()) || slices.Contains(c.r.Insecure, req.URL.Host) {
+		return nil
 	}
-	return nil
+	return &inwardError{from.Host, req.URL.Host}
+}
+
+// inwardError says that a registry pointed at an address inside the network.
+type inwardError struct{ from, to string }
+
+func (e *inwardError) Error() string {
+	return fmt.Sprintf("%s redirects to %s, an address inside the network\nhint: list %s as an insecure registry if that is meant", e.from, e.to, e.to)
 }
 
 // private reports whether a host is named by an address that is not on the

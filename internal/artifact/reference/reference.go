@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,8 +90,12 @@ func Open(ctx context.Context, ref string, o Options) ([]artifact.Source, error)
 			}
 		}
 	}
-	if info, err := os.Stat(ref); err == nil {
+	info, err := os.Stat(ref)
+	if err == nil {
 		return openPath(ctx, ref, info.IsDir(), o)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, artifact.Outsidef("opening %s: %w", ref, err)
 	}
 	if looksLikeFile(ref) {
 		return nil, fmt.Errorf("%s: no such file\nhint: if an image in a registry is meant, write %s", ref, oci.FullName(ref))

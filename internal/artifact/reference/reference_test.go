@@ -142,6 +142,24 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+func TestResolve(t *testing.T) {
+	host := place(t)
+	o := reference.Options{Registries: oci.Registries{Keychain: authn.NewMultiKeychain()}}
+	for _, platform := range []string{"", "linux/amd64"} {
+		digest, err := reference.Resolve(context.Background(), host+"/shop/cart:1", platform, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := reference.Resolve(context.Background(), host+"/shop/cart@"+string(digest), platform, o)
+		if err != nil || again != digest {
+			t.Errorf("platform %q: %s, then %s (%v)", platform, digest, again, err)
+		}
+	}
+	if _, err := reference.Resolve(context.Background(), host+"/shop/none", "", o); !errors.Is(err, artifact.ErrOutside) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // A root file system is told by its content and by its name no more than an
 // image is.
 func TestOpenRootfs(t *testing.T) {

@@ -2,7 +2,6 @@ package reference
 
 import (
 	"context"
-	"fmt"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/artifact/oci"
@@ -12,6 +11,9 @@ import (
 // index where there is one and no platform is asked for, so that it means the
 // same on every platform. Errors are those of Open.
 func Resolve(ctx context.Context, ref, platform string, o Options) (touchstone.Digest, error) {
+	if platform == "" {
+		return oci.Digest(ctx, ref, o.Registries, o.oci())
+	}
 	o.Platform = platform
 	sources, err := oci.OpenRegistry(ctx, ref, o.Registries, o.oci())
 	if err != nil {
@@ -22,12 +24,5 @@ func Resolve(ctx context.Context, ref, platform string, o Options) (touchstone.D
 			_ = s.Close() // nothing was read of it
 		}
 	}()
-	if len(sources) == 0 {
-		return "", fmt.Errorf("%s names no image", ref)
-	}
-	a := sources[0].Artifact()
-	if platform == "" && a.Index != "" {
-		return a.Index, nil
-	}
-	return a.Digest, nil
+	return sources[0].Artifact().Digest, nil
 }

@@ -29,43 +29,37 @@ func OpenTar(path, name string, now time.Time) (artifact.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	size, err := checkTar(file)
-	if err != nil {
+	if err := checkTar(file); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	layer := artifact.Layer{
-		Size:  size,
-		Stamp: artifact.StampOf(file, now),
+		Size:  file.Size(),
+		Stamp: file.Stamp(now),
 		Open: func(context.Context) (io.ReadCloser, error) {
-			return io.NopCloser(io.NewSectionReader(file, 0, size)), nil
+			return io.NopCloser(io.NewSectionReader(file, 0, file.Size())), nil
 		},
 	}
 	return &source{artifact: filesystem(path, name), layer: layer, close: file.Close}, nil
 }
 
-// checkTar returns the size of a file that begins as a tar does, compressed or
-// not.
-func checkTar(file *os.File) (int64, error) {
-	info, err := file.Stat()
+// checkTar fails if the file does not begin as a tar does, compressed or not.
+func checkTar(file *artifact.File) error {
+	plain, _, err := compression.NewReader(io.NewSectionReader(file, 0, file.Size()))
 	if err != nil {
-		return 0, artifact.Outsidef("%w", err)
-	}
-	plain, _, err := compression.NewReader(io.NewSectionReader(file, 0, info.Size()))
-	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { _ = plain.Close() }() // only the beginning was read
 	_, err = tar.NewReader(plain).Next()
 	switch {
-	case err == io.EOF:
-		return 0, errors.New("the archive is empty")
+	case errors.Is(err, io.EOF):
+		return errors.New("the archive is empty")
 	case errors.Is(err, tar.ErrHeader):
-		return 0, errors.New("not a tar archive")
+		return errors.New("not a tar archive")
 	case err != nil:
-		return 0, fmt.Errorf("reading the first entry: %w", err)
+		return fmt.Errorf("reading the first entry: %w", err)
 	}
-	return info.Size(), nil
+	return nil
 }
 
 // OpenDir opens a folder as a root file system in place. Links in path are
