@@ -1,16 +1,25 @@
 package secrets
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"path"
+	"slices"
+	"strings"
 
 	"touchstone.dev/touchstone"
 )
 
-// Limit is how many bytes of a file are looked at, from its beginning. A secret
-// further inside is not found.
-const Limit = 1 << 20
+const (
+	// Limit is how many bytes of a file are looked at, from its beginning. A
+	// secret further inside is not found.
+	Limit = 1 << 20
+	// maxFound is how many secrets are told of one file.
+	maxFound = 100
+)
 
 // Fingerprint returns the first 16 hexadecimal digits of the HMAC-SHA-256 of
 // value under key.
@@ -20,28 +29,86 @@ func Fingerprint(key, value []byte) string {
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
-// Wants reports whether Scan should be given the file. name is the path without
-// a leading slash, head the first bytes of the content, at best 512.
-func Wants(name string, size int64, head []byte) bool { return false }
+// Scan returns the secrets in a file, in the order of their lines. Of content,
+// the first Limit bytes are looked at. key is that of the fingerprints. Layer is
+// left 0, for the caller to set.
+func Scan(name string, content, key []byte) []touchstone.Secret {
+	content = content[:min(len(content), Limit)]
+	found := tokens(content)
+	for _, p := range placesFor(name) {
+		p.read(content, func(m match) { found = append(found, m) })
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	sample := isSample(name)
+	found = slices.DeleteFunc(settled(found), func(m match) bool { return sample && !m.proved })
+	found = found[:min(len(found), maxFound)]
 
-// Scan returns the secrets in a file, in the order of their lines. content is
-// at most the first Limit bytes. Layer is left 0, for the caller to set.
-func Scan(name string, content []byte, key []byte) []touchstone.Secret { return nil }
-
-// Environment returns the variables ("NAME=value") as they may be shown, and
-// the secrets among them.
-func Environment(env []string, key []byte) (shown []string, found []touchstone.Secret) {
-	return env, nil
+	secrets := make([]touchstone.Secret, 0, len(found))
+	line, counted := 1, 0
+	for _, m := range found {
+		line += bytes.Count(content[counted:m.from], []byte("\n"))
+		counted = m.from
+		s := touchstone.Secret{Kind: m.kind, Path: name, Line: line, Fingerprint: Fingerprint(key, m.secret(content))}
+		if m.kind == "private-key" {
+			s.Kind = keyKind(name, content)
+		}
+		if !slices.ContainsFunc(secrets, func(t touchstone.Secret) bool { return t.Kind == s.Kind && t.Fingerprint == s.Fingerprint }) {
+			secrets = append(secrets, s)
+		}
+	}
+	return secrets
 }
 
-// History returns the instructions as they may be shown, and the secrets in
-// them. They are counted from 1, bottom first, in Secret.Path.
-func History(history []string, key []byte) (shown []string, found []touchstone.Secret) {
-	return history, nil
+// tokens finds every secret that is recognised by its own looks.
+func tokens(text []byte) []match {
+	var found []match
+	theFilter().each(text, func(t *form, at int) {
+		if len(found) >= 10*maxFound {
+			return
+		}
+		if m, ok := t.find(text, at, at+len(t.anchor)); ok {
+			if m.kind == "" {
+				m.kind = t.kind
+			}
+			found = append(found, m)
+		}
+	})
+	return found
 }
 
-// Redact returns the configuration as it may be shown, and the secrets in all
-// its parts: environment, history, entrypoint, command and labels.
-func Redact(cfg touchstone.Configuration, key []byte) (touchstone.Configuration, []touchstone.Secret) {
-	return cfg, nil
+// settled sorts matches by their place and drops those that lie within another.
+func settled(found []match) []match {
+	slices.SortFunc(found, func(a, b match) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to), cmp.Compare(a.kind, b.kind))
+	})
+	kept, end := found[:0], 0
+	for _, m := range found {
+		if m.to > end {
+			kept, end = append(kept, m), m.to
+		}
+	}
+	return kept
+}
+
+// secret returns the value that is fingerprinted.
+func (m *match) secret(text []byte) []byte {
+	if m.value != nil {
+		return m.value
+	}
+	return text[m.from:m.to]
+}
+
+// keyKind says what a private key is for, where its place tells: a host key of
+// SSH, which all containers of an image then share, or a Google service account.
+func keyKind(name string, content []byte) string {
+	base := path.Base(name)
+	switch {
+	case strings.HasPrefix(base, "ssh_host_") && strings.HasSuffix(base, "_key"):
+		return "ssh-host-key"
+	case bytes.Contains(content, []byte(`"service_account"`)):
+		return "gcp-service-account"
+	}
+	return "private-key"
 }
