@@ -18,9 +18,14 @@
 //
 // Formats are parsed by the extractors of osv-scalibr, taken one by one into the
 // list in readers.go. Those that the project reads itself are the ones where
-// scalibr throws away what a verdict needs (who owns a file, licences, modules of
-// a Go binary that cannot be read) or where its parser trusts its input: dpkg,
-// apk, rpm, Go, npm, Python, .NET.
+// scalibr throws away what a verdict needs (who owns a file, licences, that
+// something could not be read) or where its parser trusts its input (memory that a
+// length in the file claims, a panic in another goroutine): the distributions'
+// databases, Go, cargo-auditable, npm, Python, .NET assemblies and archives inside
+// Java archives. Their tests compare with scalibr, or with the tool itself.
+//
+// Software that was compiled by hand and copied in leaves no such trace; it is in
+// the manifest alone.
 //
 // This package does not read layers, decide which package hides which, or know
 // any vulnerability.

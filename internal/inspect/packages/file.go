@@ -111,6 +111,6 @@ func (f *file) bytes(limit int64) ([]byte, error) {
 // Files that are wholly held in memory are read up to these sizes; real ones stay
 // far below.
 const (
-	maxJSON     = 64 << 20
+	maxJSON     = 8 << 20 // JSON takes up to some 30 times as much once it is parsed
 	maxMetadata = 16 << 20
 )

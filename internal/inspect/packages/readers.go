@@ -82,7 +82,7 @@ func New(c Config) *Readers {
 		formatNix:         scalibr.nix,
 		formatSpack:       scalibr.spack,
 		formatGo:          {"go/binary", readGo},
-		formatCargo:       scalibr.cargo,
+		formatCargo:       {"rust/auditable", readCargo},
 		formatNPM:         {"javascript/package", readNPM},
 		formatPython:      {"python/metadata", readPython},
 		formatEgg:         {"python/egg", readEgg},

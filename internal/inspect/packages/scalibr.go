@@ -17,7 +17,6 @@ import (
 	"github.com/google/osv-scalibr/extractor/filesystem/language/ocaml/opam"
 	"github.com/google/osv-scalibr/extractor/filesystem/language/perl/cpan"
 	"github.com/google/osv-scalibr/extractor/filesystem/language/ruby/gemspec"
-	"github.com/google/osv-scalibr/extractor/filesystem/language/rust/cargoauditable"
 	wordpress "github.com/google/osv-scalibr/extractor/filesystem/misc/wordpress/plugins"
 	"github.com/google/osv-scalibr/extractor/filesystem/os/cos"
 	"github.com/google/osv-scalibr/extractor/filesystem/os/flatpak"
@@ -36,8 +35,8 @@ import (
 // which of them is formatsOf's decision; their own FileRequired is never asked,
 // because it is too slow for every file of an image, and Nix's keeps state.
 type extractors struct {
-	pacman, portage, cos, snap, flatpak, homebrew, nix, spack           reader
-	cargo, gemspec, dotnetDeps, cpan, luarocks, opam, nimble, wordpress reader
+	pacman, portage, cos, snap, flatpak, homebrew, nix, spack    reader
+	gemspec, dotnetDeps, cpan, luarocks, opam, nimble, wordpress reader
 
 	java scalibr.Extractor
 }
@@ -53,7 +52,6 @@ func newExtractors() extractors {
 		homebrew:   byScalibr(homebrew.Name, homebrew.New, 0),
 		nix:        byScalibr(nix.Name, nix.New, 0),
 		spack:      byScalibr(spack.Name, spack.New, proves),
-		cargo:      byScalibr(cargoauditable.Name, cargoauditable.New, 0),
 		gemspec:    byScalibr(gemspec.Name, gemspec.New, proves),
 		dotnetDeps: byScalibr(depsjson.Name, depsjson.New, 0),
 		cpan:       byScalibr(cpan.Name, cpan.New, 0),
@@ -94,8 +92,10 @@ func byScalibr(name string, newExtractor func(*cpb.PluginConfig) (scalibr.Extrac
 		if err != nil {
 			return err
 		}
-		if !ownReadings(name, f) {
-			return nil
+		// All but Nix's, which looks at the path alone, take the whole file into
+		// memory, and some unpack it to a multiple there.
+		if f.Size > maxJSON && name != nix.Name {
+			return fmt.Errorf("%w: %d bytes are more than the %d that are read of such a file", errLimit, f.Size, maxJSON)
 		}
 		found, err := e.Extract(ctx, &scalibr.ScanInput{FS: asScalibrFS(f.FS), Path: f.Path, Info: sized{f.Info, f.Size}, Reader: f.Content})
 		for _, p := range found.Packages {
@@ -111,17 +111,6 @@ func byScalibr(name string, newExtractor func(*cpb.PluginConfig) (scalibr.Extrac
 		}
 		return nil
 	}}
-}
-
-// ownReadings is what the project knows better about a file before scalibr sees it.
-// It reports whether scalibr is to read it.
-func ownReadings(name string, f *file) bool {
-	// These read the whole file into memory.
-	if name != cargoauditable.Name && name != nix.Name && f.Size > maxJSON {
-		f.gap(touchstone.GapLimit, fmt.Sprintf("%d bytes are more than the %d that are read of such a file", f.Size, maxJSON))
-		return false
-	}
-	return true
 }
 
 // harmless returns nil for the errors with which an extractor says that a file is
