@@ -8,15 +8,19 @@ import (
 )
 
 func knownClasses() []string {
-	return []string{string(touchstone.ClassApplication), string(touchstone.ClassDataScience), string(touchstone.ClassSystem)}
+	return words([]touchstone.Class{touchstone.ClassApplication, touchstone.ClassDataScience, touchstone.ClassSystem})
 }
 
 func exposures() []string {
-	return []string{string(touchstone.ExposureInternal), string(touchstone.ExposureControlled), string(touchstone.ExposureOpen)}
+	return words([]touchstone.Exposure{touchstone.ExposureInternal, touchstone.ExposureControlled, touchstone.ExposureOpen})
+}
+
+func impacts() []string {
+	return words([]touchstone.Impact{touchstone.ImpactLow, touchstone.ImpactMedium, touchstone.ImpactHigh, touchstone.ImpactVeryHigh})
 }
 
 func placeKeys() []string {
-	return []string{"cluster", "namespace", "node", "labels", "environment", "class", "sensitivity", "exposure", "owner"}
+	return []string{"cluster", "namespace", "node", "labels", "environment", "class", "sensitivity", "exposure", "impact", "owner"}
 }
 
 // places reads the rows that say what a place is; the first that matches wins.
@@ -70,20 +74,24 @@ func (l *loader) placeKey(e entry, row *touchstone.PlaceRule) {
 		l.environment(n, value, l.rules.Environments)
 		row.Place.Environment = value
 	case "class":
-		if !slices.Contains(l.classNames, value) {
-			l.fault(n, "there is no class "+quote(value), didYouMean(value, l.classNames))
-		}
-		row.Place.Class = touchstone.Class(value)
+		row.Place.Class = touchstone.Class(l.known(n, "class", value, l.classNames))
 	case "exposure":
-		if !slices.Contains(exposures(), value) {
-			l.fault(n, "there is no exposure "+quote(value), didYouMean(value, exposures()))
-		}
-		row.Place.Exposure = touchstone.Exposure(value)
+		row.Place.Exposure = touchstone.Exposure(l.known(n, "exposure", value, exposures()))
+	case "impact":
+		row.Place.Impact = touchstone.Impact(l.known(n, "impact", value, impacts()))
 	case "sensitivity":
 		row.Place.Sensitivity = value
 	case "owner":
 		row.Place.Owner = value
 	}
+}
+
+// known notes a word that is not among the valid ones.
+func (l *loader) known(n *node, what, word string, valid []string) string {
+	if !slices.Contains(valid, word) {
+		l.fault(n, "there is no "+what+" "+quote(word), didYouMean(word, valid))
+	}
+	return word
 }
 
 func (l *loader) labels(n *node) map[string]string {
@@ -248,7 +256,12 @@ func placeGiven(given, labels map[string]string, r *touchstone.Rules) (touchston
 	if err != nil {
 		return touchstone.Place{}, err
 	}
+	impact, err := said("impact", impacts())
+	if err != nil {
+		return touchstone.Place{}, err
+	}
 	p.Environment = orElse(env, p.Environment)
+	p.Impact = touchstone.Impact(orElse(impact, string(p.Impact)))
 	p.Class = touchstone.Class(orElse(class, string(p.Class)))
 	p.Exposure = touchstone.Exposure(orElse(exposure, string(p.Exposure)))
 	p.Sensitivity = orElse(given["sensitivity"], p.Sensitivity)

@@ -264,6 +264,7 @@ func placeText(row *touchstone.PlaceRule) string {
 	say(&is, "", string(row.Place.Class))
 	say(&is, "", row.Place.Sensitivity)
 	say(&is, "exposure", string(row.Place.Exposure))
+	say(&is, "impact", string(row.Place.Impact))
 	say(&is, "owner", row.Place.Owner)
 	if len(match) == 0 {
 		match = []string{"anywhere"}

@@ -144,7 +144,7 @@ func (l *waiverLoader) key(e entry, w *touchstone.Waiver) {
 	case "artifact":
 		w.Artifact, _ = l.word(n, "artifact")
 		if strings.HasPrefix(w.Artifact, "sha256:") && !touchstone.Digest(w.Artifact).Valid() {
-			l.fault(n, quote(w.Artifact)+" is not a digest", "sha256: and 64 hexadecimal digits in lower case; or a name, such as shop/*")
+			l.fault(n, quote(w.Artifact)+" is not a digest", "sha256: and 64 hexadecimal digits in lower case; or a name, such as registry.example/shop")
 		}
 	case "advisory":
 		w.Advisory, _ = l.word(n, "advisory")
@@ -228,7 +228,7 @@ func (l *waiverLoader) scope(n *node, w *touchstone.Waiver) {
 	case narrow && l.undivided(w.Rule):
 		l.fault(n, "the rule "+w.Rule+" is about the artifact as a whole, so a waiver for a part of it does nothing", "say whole-rule: true instead of advisory or package")
 	case w.WholeRule && w.Artifact == "" && n.get("artifact") == nil:
-		l.warn(n, "this waiver sets the whole rule "+w.Rule+" aside for every artifact", "artifact: shop/* bounds it")
+		l.warn(n, "this waiver sets the whole rule "+w.Rule+" aside for every artifact", "artifact: registry.example/shop bounds it")
 	}
 	m, ok := measure(w.Rule)
 	if ok && w.Advisory != "" && !l.undivided(w.Rule) && !m.After && m.Name != "fix-available-for" && m.Name != "mend-within" {
