@@ -2,6 +2,7 @@ package pin
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -102,16 +103,22 @@ func checksOf(calls []*call, all []download) checks {
 			}
 		}
 	}
+	written := writtenTo(calls)
+	sums := 0
 	for i, k := range calls {
 		if !isSum(k.name()) || !k.verifies() {
 			continue
 		}
+		if sums++; sums > mostChecks {
+			break // the downloads that are left count as unchecked
+		}
 		said := k.input.s + " " + argText(k)
-		for j := i - 1; j >= 0 && j > i-8; j-- { // what is piped into it
-			for _, f := range calls[j].feeds {
-				if f == k {
-					said += " " + argText(calls[j]) + " " + calls[j].input.s
-				}
+		for _, f := range strings.Fields(argText(k)) {
+			said += " " + written[path.Base(f)]
+		}
+		for _, j := range calls[max(0, i-8):i] { // what is piped into it
+			if slices.Contains(j.feeds, k) {
+				said += " " + argText(j) + " " + j.input.s
 			}
 		}
 		var payload []string
@@ -130,12 +137,25 @@ func checksOf(calls []*call, all []download) checks {
 		}
 		c.good = append(c.good, check{at: i, files: payload})
 	}
-	if c.weak {
-		for f := range c.inputs {
-			delete(c.inputs, f)
+	return c
+}
+
+// mostChecks bounds how many checks of one stage are looked into.
+const mostChecks = 200
+
+// writtenTo returns what the commands wrote into each file, as far as their
+// arguments and here-documents tell.
+func writtenTo(calls []*call) map[string]string {
+	out := map[string]string{}
+	for _, c := range calls {
+		if c.out == nil {
+			continue
+		}
+		if name := base(c.out.s); len(out[name]) < longest/8 {
+			out[name] += " " + argText(c) + " " + c.input.s
 		}
 	}
-	return c
+	return out
 }
 
 // verifies reports whether a checksum command compares: it has -c, or its
@@ -148,7 +168,7 @@ func (c *call) verifies() bool {
 	if c.capture {
 		return true
 	}
-	for _, f := range c.feeds {
+	for _, f := range c.after() {
 		if f.capture || f.name() == "grep" {
 			return true
 		}

@@ -121,8 +121,9 @@ func fetched(c *call, at int) []download {
 // becomes tells what is done with what a command writes to its output: "run",
 // "version", "pipe", "file" with its base name, or "" when it is only shown.
 func (c *call) becomes() (via, file string) {
-	after := append([]*call{c}, c.feeds...)
-	for _, f := range c.feeds {
+	feeds := c.after()
+	after := append([]*call{c}, feeds...)
+	for _, f := range feeds {
 		if readsScript(f) || f.list && isInterpreter(f.name()) {
 			return "run", ""
 		}
@@ -146,7 +147,7 @@ func (c *call) becomes() (via, file string) {
 	switch {
 	case last.capture:
 		return "version", ""
-	case last.into != nil, uses(c.feeds):
+	case last.into != nil, uses(feeds):
 		return "pipe", ""
 	}
 	return "", ""

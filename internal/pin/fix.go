@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // Edit replaces the bytes [Start, End) of the file.
@@ -19,6 +18,7 @@ type Edit struct {
 type Fixed struct {
 	Finding
 	To   string // the version or digest
+	Was  string // what the edit replaces, "" when it only adds
 	Edit Edit
 }
 
@@ -30,9 +30,33 @@ type Left struct {
 
 // Fix writes the pins that v knows into the file and returns the file so
 // changed, what was pinned, and what was not, in the order of the file. Nothing
-// but the pins changes. The result is read again: an edit that does not end in
+// but the pins changes, and fixing the result again changes nothing.
+//
+// The result is read again before it is returned: an edit that does not end in
 // a file that lacks exactly that finding is not made.
 func (f *File) Fix(v Versions) (out []byte, fixed []Fixed, left []Left) {
+	out, fixed, left, sure := f.fix(v)
+	if sure {
+		return out, fixed, left
+	}
+	// The file holds something strange, so some edits were given up. They
+	// must not come to fit the next time.
+	if again, err := Check(f.name, out, f.options); err == nil {
+		if _, more, _, _ := again.fix(v); len(more) == 0 {
+			return out, fixed, left
+		}
+	}
+	left = left[:0]
+	for _, x := range f.findings {
+		left = append(left, Left{Finding: x, Reason: notAsMeant})
+	}
+	return bytes.Clone(f.source.bytes), nil, left
+}
+
+const notAsMeant = "the file would not read as meant with the pin in it; write it by hand"
+
+// fix is Fix; sure is false when edits had to be given up.
+func (f *File) fix(v Versions) (out []byte, fixed []Fixed, left []Left, sure bool) {
 	asked := map[question]answer{}
 	for _, x := range f.findings {
 		e, to, err := f.edit(x, v, asked)
@@ -40,13 +64,14 @@ func (f *File) Fix(v Versions) (out []byte, fixed []Fixed, left []Left) {
 			left = append(left, Left{Finding: x, Reason: err.Error()})
 			continue
 		}
-		fixed = append(fixed, Fixed{Finding: x, To: to, Edit: e})
+		fixed = append(fixed, Fixed{Finding: x, To: to, Was: string(f.source.bytes[e.Start:e.End]), Edit: e})
 	}
-	out, fixed, left = f.consistent(fixed, left)
-	if len(fixed) == 0 || f.lacks(out, left) {
-		return out, fixed, left
+	fixed, left = apart(fixed, left)
+	if out = f.apply(fixed); len(fixed) == 0 || f.lacks(out, left) {
+		return out, fixed, left, true
 	}
-	return f.oneByOne(fixed, left)
+	fixed, left = f.oneByOne(fixed, left)
+	return f.apply(fixed), fixed, left, false
 }
 
 // question and answer keep what Versions was asked, so that a registry is
@@ -107,7 +132,7 @@ func ask(v Versions, n need, final bool) answer {
 func (f *File) place(n need) (start, end int, err error) {
 	start, end, ok := n.word.run(n.from, n.to)
 	if !ok {
-		return 0, 0, fmt.Errorf("it is put together of several values; write the version where they come from")
+		return 0, 0, fmt.Errorf("it does not stand in the file in one piece; write the version where it comes from")
 	}
 	within := start >= n.word.start && end <= n.word.end && n.word.start != nowhere
 	for _, o := range n.word.vars {
@@ -148,7 +173,10 @@ func (f *File) oneOwner(n need, start int) bool {
 
 // uses counts how often the file puts the variable in.
 func (f *File) uses(name string) int {
-	n := 0
+	n, ok := f.used[name]
+	if ok {
+		return n
+	}
 	src := f.source.bytes
 	for _, form := range []string{"$" + name, "${" + name} {
 		for at := 0; ; {
@@ -162,16 +190,21 @@ func (f *File) uses(name string) int {
 			}
 		}
 	}
+	f.used[name] = n
 	return n
 }
 
 // definitions counts how often the file sets the variable to something.
 func (f *File) definitions(name string) int {
-	n := 0
+	n, ok := f.defined[name]
+	if ok {
+		return n
+	}
 	src := f.source.bytes
 	for at := 0; ; {
 		i := bytes.Index(src[at:], []byte(name+"="))
 		if i < 0 {
+			f.defined[name] = n
 			return n
 		}
 		if p := at + i; p == 0 || !inName(src[p-1]) {
@@ -183,35 +216,49 @@ func (f *File) definitions(name string) int {
 
 func inName(c byte) bool { return nameLength("_"+string(rune(c))) == 2 }
 
-// consistent applies the edits. Two findings may ask for the same edit, as two
-// FROM of one argument do; of two that contradict, the later is left.
-func (f *File) consistent(fixed []Fixed, left []Left) ([]byte, []Fixed, []Left) {
+// apart leaves edits that stand in each other's way. Two findings may ask for
+// the same edit, as two FROM of one argument do.
+func apart(fixed []Fixed, left []Left) ([]Fixed, []Left) {
 	byPlace := slices.Clone(fixed)
 	slices.SortStableFunc(byPlace, func(a, b Fixed) int { return cmp.Compare(a.Edit.Start, b.Edit.Start) })
-	var out bytes.Buffer
+	clash := map[Edit]bool{}
+	var last Edit
+	for i, x := range byPlace {
+		if i > 0 && x.Edit != last && (x.Edit.Start < last.End || x.Edit.Start == last.Start) {
+			clash[x.Edit], clash[last] = true, true
+		}
+		if i == 0 || x.Edit.End >= last.End {
+			last = x.Edit
+		}
+	}
 	var done []Fixed
-	at, last := 0, Edit{Start: -1}
-	for _, x := range byPlace {
-		switch {
-		case x.Edit == last:
-			done = append(done, x)
-			continue
-		case x.Edit.Start < at || x.Edit.Start == last.Start:
-			left = append(left, Left{Finding: x.Finding, Reason: "it stands where another pin was written; fix again"})
+	for _, x := range fixed {
+		if clash[x.Edit] {
+			left = append(left, Left{Finding: x.Finding, Reason: "another pin would stand in the same place; write both by hand"})
 			continue
 		}
-		out.Write(f.source.bytes[at:x.Edit.Start])
-		out.WriteString(x.Edit.New)
-		at, last = x.Edit.End, x.Edit
 		done = append(done, x)
 	}
-	out.Write(f.source.bytes[at:])
-	order := func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Start, b.Start))
-	}
-	slices.SortStableFunc(done, func(a, b Fixed) int { return order(a.Finding, b.Finding) })
 	slices.SortStableFunc(left, func(a, b Left) int { return order(a.Finding, b.Finding) })
-	return out.Bytes(), done, left
+	return done, left
+}
+
+// apply makes the edits, which do not overlap.
+func (f *File) apply(fixed []Fixed) []byte {
+	edits := make([]Edit, 0, len(fixed))
+	for _, x := range fixed {
+		edits = append(edits, x.Edit)
+	}
+	slices.SortFunc(edits, func(a, b Edit) int { return cmp.Compare(a.Start, b.Start) })
+	var out bytes.Buffer
+	at := 0
+	for _, e := range slices.Compact(edits) {
+		out.Write(f.source.bytes[at:e.Start])
+		out.WriteString(e.New)
+		at = e.End
+	}
+	out.Write(f.source.bytes[at:])
+	return out.Bytes()
 }
 
 // lacks reports whether the changed file reads as the file without the
@@ -229,32 +276,30 @@ func (f *File) lacks(out []byte, left []Left) bool {
 	return true
 }
 
-// oneByOne makes each edit that stands the test by itself. It is for files
-// that hold something strange; many findings in such a file are all left.
-func (f *File) oneByOne(fixed []Fixed, left []Left) ([]byte, []Fixed, []Left) {
+// oneByOne makes each edit that stands the test by itself. Of many findings in
+// a strange file all are left, because each test reads the whole file.
+func (f *File) oneByOne(fixed []Fixed, left []Left) ([]Fixed, []Left) {
 	const many = 50
 	var good []Fixed
 	for _, x := range fixed {
 		if len(fixed) <= many {
-			out, _, rest := f.consistent(append(slices.Clone(good), x), f.except(append(slices.Clone(good), x)))
-			if f.lacks(out, rest) {
-				good = append(good, x)
+			try := append(slices.Clone(good), x)
+			if f.lacks(f.apply(try), f.except(try)) {
+				good = try
 				continue
 			}
 		}
-		left = append(left, Left{Finding: x.Finding, Reason: "the edit would not read as meant; " + strings.TrimSpace(x.Fix)})
+		left = append(left, Left{Finding: x.Finding, Reason: notAsMeant})
 	}
-	out, good, left := f.consistent(good, left)
-	return out, good, left
+	slices.SortStableFunc(left, func(a, b Left) int { return order(a.Finding, b.Finding) })
+	return good, left
 }
 
 // except returns the findings that are not among the fixed, as left.
 func (f *File) except(fixed []Fixed) []Left {
 	var out []Left
 	for _, x := range f.findings {
-		if !slices.ContainsFunc(fixed, func(y Fixed) bool {
-			return y.Start == x.Start && y.Line == x.Line && y.What == x.What && y.Tool == x.Tool
-		}) {
+		if !slices.ContainsFunc(fixed, func(y Fixed) bool { return y.number == x.number }) {
 			out = append(out, Left{Finding: x})
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // passed over. A step that cannot be read is a pin of the tool "unread",
 // because what it takes is not known to be exact.
 func History(history []string) []touchstone.Pin {
-	f := &File{name: "history", whole: map[string]int{}, given: map[string]int{}}
+	f := newFile("history")
 	r := newReader(f)
 	s := &stage{base: -1, scope: newScope(nil), posix: true}
 	r.stages = append(r.stages, s)
@@ -42,7 +42,7 @@ func History(history []string) []touchstone.Pin {
 var shellPrefix = regexp.MustCompile(`^(?:/\S*/)?(?:ba|da|a|z|k)?sh (?:[-+]\S+ (?:pipefail )?)*?-[a-zA-Z]*c `)
 
 // otherShell is one whose scripts are not read.
-var otherShell = regexp.MustCompile(`(?i)^(?:\S*[\\/])?(?:cmd|powershell|pwsh)(?:\.exe)? `)
+var otherShell = regexp.MustCompile(`(?i)^(?:\S*[\\/])?(?:cmd(?:\.exe)? /|(?:powershell|pwsh)(?:\.exe)? )`)
 
 // step reads one entry: docker's "/bin/sh -c …" and "/bin/sh -c #(nop) …",
 // buildkit's "RUN |1 ARG=x /bin/sh -c …", kaniko's "RUN …".

@@ -15,7 +15,7 @@ func (r *reader) image(tool string, line int, w word, platform string) {
 	_, stage := r.current()
 	p := touchstone.Pin{Tool: tool, What: clean(w.show())}
 	if !w.known() {
-		p.Why = "which image it is " + w.source()
+		p.Why = "the image " + w.source()
 		p.Fix = "give it a default that has a digest: NAME:TAG@sha256:…"
 		r.file.found(stage, line, w, p, need{})
 		return
@@ -79,7 +79,7 @@ func (r *reader) copyFrom(in instruction) {
 		return
 	}
 	s, _ := r.current()
-	r.imageOrStage("copy", in.line, s.scope.expand(t, r.file.source.escape))
+	r.imageOrStage("copy", in.line, r.expand(s.scope, t))
 }
 
 func (r *reader) imageOrStage(tool string, line int, w word) {
@@ -105,7 +105,7 @@ func (r *reader) mounts(in instruction) {
 		for _, field := range fields {
 			if from, ok := strings.CutPrefix(field, "from="); ok {
 				t, _ := f.find("from="+from, 0)
-				r.imageOrStage("mount", in.line, s.scope.expand(t.slice(len("from="), len(t.s)), r.file.source.escape))
+				r.imageOrStage("mount", in.line, r.expand(s.scope, t.slice(len("from="), len(t.s))))
 			}
 		}
 	}
@@ -122,7 +122,7 @@ func (r *reader) add(in instruction) {
 		return // of the file, or the commit
 	}
 	for _, t := range sources[:len(sources)-1] {
-		w := s.scope.expand(t, r.file.source.escape)
+		w := r.expand(s.scope, t)
 		p := touchstone.Pin{Tool: "add", What: clean(w.show())}
 		switch {
 		case isGit(w.s):

@@ -29,6 +29,9 @@ func (j *judge) gem(args []word) {
 				s.version, s.show = versions[0].s, w.show()
 				s.word, s.from, s.to, s.before = versions[0], 0, len(versions[0].s), ""
 				s.fix = "name one version: -v VERSION"
+				if len(operands) > 1 {
+					s.not = "one -v stands for several gems; name each as NAME:VERSION"
+				}
 			}
 			s.exact = exactGem.MatchString(s.version)
 			j.spec(s)
@@ -119,6 +122,9 @@ func (j *judge) cargo(args []word) {
 			s.version, s.show = versions[0].s, w.show()
 			s.word, s.from, s.to, s.before = versions[0], 0, len(versions[0].s), ""
 			s.fix = "name one version: --version VERSION, and --locked"
+			if len(operands) > 1 {
+				s.not = "one --version stands for several crates; name each as NAME@VERSION"
+			}
 		}
 		s.exact = exactCargo.MatchString(s.version)
 		j.spec(s)

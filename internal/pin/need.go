@@ -1,6 +1,7 @@
 package pin
 
 import (
+	"slices"
 	"strings"
 
 	"touchstone.dev/touchstone"
@@ -61,7 +62,7 @@ func (j *judge) spec(s spec) {
 	switch {
 	case p.Why != "":
 	case !known:
-		p.Why = "which package it is " + s.word.source()
+		p.Why = "the package " + s.word.source()
 	case s.version == "":
 		p.Why = "no version: each build takes the newest"
 	case strings.Contains(s.version, unknown):
@@ -100,8 +101,26 @@ func (j *judge) plain(w word, tool, what, why, fix string) {
 
 // judge asks the judge of the tool that the call runs.
 func (r *reader) judge(stage int, c *call) {
-	j := &judge{call: c, report: func(line int, w word, p touchstone.Pin, n need) {
+	j := &judge{call: c.shortened(), report: func(line int, w word, p touchstone.Pin, n need) {
 		r.file.found(stage, line, w, p, n)
 	}}
 	j.tool()
+}
+
+// shortened returns the call with words that are too long to name anything
+// taken as unknown, so that no judge spends its time on them.
+func (c *call) shortened() *call {
+	const longestName = 4096
+	long := func(w word) bool { return len(w.s) > longestName }
+	if !slices.ContainsFunc(c.args, long) {
+		return c
+	}
+	short := *c
+	short.args = slices.Clone(c.args)
+	for i := range short.args {
+		if w := &short.args[i]; long(*w) {
+			w.text, w.raw, w.missing = unplaced(unknown), brief(w.raw), []string{"a word that is too long"}
+		}
+	}
+	return &short
 }

@@ -18,7 +18,7 @@ import (
 const (
 	largestFile = 1 << 19 // bytes
 	mostStages  = 1000
-	mostPins    = 10000
+	mostPins    = 5000
 	mostRead    = 1 << 22 // bytes of scripts and words, variables put in
 )
 
@@ -39,6 +39,8 @@ type File struct {
 	gaps     []touchstone.Gap
 	whole    map[string]int // how often a variable is the whole of an image's name
 	given    map[string]int // how often a variable is declared
+	used     map[string]int // how often it is put in, counted when first asked
+	defined  map[string]int // how often it is set, counted when first asked
 }
 
 // Finding is an unpinned dependency with its place in the file.
@@ -50,9 +52,10 @@ type Finding struct {
 	Stage string // the build stage's name, else its number from 0
 	// Final is true when the stage is the one that becomes the image, or one
 	// that it is built on: what is installed there is found in the image.
-	Final bool
-	stage int
-	need  need
+	Final  bool
+	stage  int
+	number int // among the findings of the file
+	need   need
 }
 
 // Pins returns what is unpinned, in the order of the file.
@@ -90,10 +93,8 @@ func Check(name string, src []byte, o Options) (*File, error) {
 		}
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	f := &File{
-		name: name, options: o, source: newSource(src, byte(tree.EscapeToken)),
-		whole: map[string]int{}, given: map[string]int{},
-	}
+	f := newFile(name)
+	f.options, f.source = o, newSource(src, byte(tree.EscapeToken))
 	r := newReader(f)
 	r.syntaxLine()
 	for _, node := range tree.AST.Children {
@@ -106,6 +107,10 @@ func Check(name string, src []byte, o Options) (*File, error) {
 	return f, nil
 }
 
+func newFile(name string) *File {
+	return &File{name: name, whole: map[string]int{}, given: map[string]int{}, used: map[string]int{}, defined: map[string]int{}}
+}
+
 // found adds a finding, placed where the word stands.
 func (f *File) found(stage int, line int, w word, p touchstone.Pin, n need) {
 	if len(f.findings) >= mostPins {
@@ -114,6 +119,7 @@ func (f *File) found(stage int, line int, w word, p touchstone.Pin, n need) {
 		}
 		return
 	}
+	p.What, p.Why, p.Fix = brief(p.What), brief(p.Why), brief(p.Fix)
 	x := Finding{Pin: p, Line: line, Start: -1, End: -1, stage: stage, need: n}
 	if w.start != nowhere && w.start < w.end {
 		x.Start, x.End = w.start, w.end
@@ -121,6 +127,15 @@ func (f *File) found(stage int, line int, w word, p touchstone.Pin, n need) {
 	}
 	x.Where = f.where(x.Line)
 	f.findings = append(f.findings, x)
+}
+
+// brief keeps what is shown to a length that people read.
+func brief(s string) string {
+	const most = 300
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // where names a line of the file, or a step of a history.
@@ -140,9 +155,15 @@ func (f *File) gap(line int, kind touchstone.GapKind, reason string) {
 	}
 }
 
-// sorted puts the findings in the order of the file.
+// sorted puts the findings in the order of the file and numbers them.
 func (f *File) sorted() {
-	slices.SortStableFunc(f.findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(max(a.Start, 0), max(b.Start, 0)))
-	})
+	slices.SortStableFunc(f.findings, order)
+	for i := range f.findings {
+		f.findings[i].number = i
+	}
+}
+
+// order is the order of the file; what is told by line only comes first in it.
+func order(a, b Finding) int {
+	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Start, b.Start), cmp.Compare(a.number, b.number))
 }

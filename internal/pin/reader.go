@@ -88,6 +88,18 @@ func (r *reader) onbuild(in instruction) {
 	}
 }
 
+// expand is scope.expand within the budget of the file.
+func (r *reader) expand(s *scope, t text) word {
+	if r.budget < 0 {
+		w := wordAt(t)
+		w.text, w.missing = unplaced(unknown), []string{tooMuch}
+		return w
+	}
+	w := s.expand(t, r.file.source.escape)
+	r.budget -= len(w.s) + wordCost
+	return w
+}
+
 // from opens a stage.
 func (r *reader) from(in instruction) {
 	words := in.args.fields()
@@ -102,10 +114,10 @@ func (r *reader) from(in instruction) {
 	if len(words) >= 3 && strings.EqualFold(words[1].s, "as") {
 		s.name = strings.ToLower(words[2].s)
 	}
-	image := r.global.expand(words[0], r.file.source.escape)
+	image := r.expand(r.global, words[0])
 	platform := ""
 	if p, ok := in.flag("platform"); ok {
-		if w := r.global.expand(p, r.file.source.escape); w.known() {
+		if w := r.expand(r.global, p); w.known() {
 			platform = w.s
 		}
 	}
@@ -188,7 +200,7 @@ func (r *reader) arg(in instruction) {
 		case outside:
 			scope.put(name, wordAt(unplaced(given)))
 		case assigned:
-			scope.put(name, scope.expand(t.slice(len(name)+1, len(t.s)), r.file.source.escape))
+			scope.put(name, r.expand(scope, t.slice(len(name)+1, len(t.s))))
 		case s != nil:
 			if w, ok := r.global.lookup(name); ok {
 				scope.put(name, w)
@@ -206,7 +218,7 @@ func (r *reader) env(in instruction) {
 		var t text
 		t, from = in.args.find(n.Value, from)
 		t, from = in.args.find(n.Next.Value, from)
-		values[n.Value] = s.scope.expand(t, r.file.source.escape)
+		values[n.Value] = r.expand(s.scope, t)
 		r.file.given[n.Value]++
 	}
 	for name, w := range values {

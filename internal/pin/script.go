@@ -2,6 +2,7 @@ package pin
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -17,12 +18,17 @@ const (
 	deepestShell  = 6 // sh -c inside sh -c
 )
 
+// wordCost is what a word takes from the budget besides its bytes.
+const wordCost = 32
+
+const tooMuch = "the file makes more of its variables than is read"
+
 // call is one command that a script runs, without sudo and the like before it.
 type call struct {
 	args    []word  // the command and its arguments
 	line    int     // of the instruction, for words that stand nowhere
 	list    bool    // its last arguments are read from a list (xargs)
-	feeds   []*call // the commands that read its output through pipes
+	feeds   []*call // the commands that read its output through a pipe
 	into    *call   // the command that its output is an argument or the input of
 	capture bool    // its output is put into a word
 	out     *word   // the file that its output goes to
@@ -35,6 +41,16 @@ func (c *call) name() string {
 		return ""
 	}
 	return c.args[0].s[strings.LastIndexByte(c.args[0].s, '/')+1:]
+}
+
+// after returns the commands that what the call writes goes through.
+func (c *call) after() []*call {
+	const longest = 64 // no pipe that means anything is longer
+	var out []*call
+	for next := c.feeds; len(next) > 0 && len(out) < longest; next = next[0].feeds {
+		out = append(out, next...)
+	}
+	return out
 }
 
 // walker goes through a script in the order of its text and collects its calls.
@@ -73,6 +89,9 @@ func (w *walker) run() {
 		file, err = syntax.NewParser(syntax.Variant(lang)).Parse(strings.NewReader(w.text.s), "")
 		if err == nil {
 			w.stmts(file.Stmts)
+			if w.depth == 0 && *w.budget < 0 {
+				w.fail(touchstone.GapLimit, tooMuch)
+			}
 			return
 		}
 	}
@@ -91,7 +110,7 @@ func (w *walker) tooMuch() string {
 		return fmt.Sprintf("is a script of %d bytes; at most %d are read", len(w.text.s), longestScript)
 	}
 	if *w.budget -= len(w.text.s); *w.budget < 0 {
-		return "the file makes more of its variables than is read"
+		return tooMuch
 	}
 	n := 0
 	for _, c := range []byte(w.text.s) {
@@ -175,11 +194,13 @@ func (w *walker) command(cmd syntax.Command) []*call {
 			w.assign(a)
 		}
 	case *syntax.TestClause:
-		for n := range syntax.Preorder(x) {
-			if word, ok := n.(*syntax.Word); ok {
+		syntax.Walk(x, func(n syntax.Node) bool {
+			word, ok := n.(*syntax.Word)
+			if ok {
 				w.one(word)
 			}
-		}
+			return !ok
+		})
 	}
 	return nil
 }
@@ -224,16 +245,43 @@ func (w *walker) pipeline(x *syntax.BinaryCmd) []*call {
 	for i := len(stages) - 1; i >= 0; i-- {
 		groups = append(groups, w.stmt(stages[i]))
 	}
-	var after []*call
-	for i := len(groups) - 1; i >= 0; i-- {
-		for _, c := range groups[i] {
+	for i, group := range groups[:len(groups)-1] {
+		next := groups[i+1]
+		for _, c := range group {
+			if t := c.said(); t.s != "" && len(next) > 0 && isShell(next[0].name()) {
+				w.feed(next[0], t)
+			}
 			if c.out == nil || c.name() == "tee" {
-				c.feeds = append(c.feeds, after...)
+				c.feeds = next
 			}
 		}
-		after = append(groups[i][:len(groups[i]):len(groups[i])], after...)
 	}
 	return groups[len(groups)-1]
+}
+
+// feed walks what a shell reads from its input.
+func (w *walker) feed(c *call, input text) {
+	switch {
+	case !readsScript(c):
+	case isShell(c.name()):
+		w.script(input)
+	default:
+		w.fail(touchstone.GapUnsupported, "is a script for "+strconv.Quote(c.name()))
+	}
+}
+
+// said returns what a command writes to its output, as far as that is known:
+// echo, printf, and cat of a here-document.
+func (c *call) said() text {
+	switch c.name() {
+	case "cat":
+		return c.input
+	case "echo", "printf":
+		if n := len(c.args); n > 1 {
+			return c.args[n-1].text
+		}
+	}
+	return text{}
 }
 
 func (w *walker) redirect(r *syntax.Redirect, calls []*call) {
@@ -257,9 +305,7 @@ func (w *walker) redirect(r *syntax.Redirect, calls []*call) {
 		}
 		for _, c := range calls {
 			c.input = in.text
-			if readsScript(c) {
-				w.script(in.text)
-			}
+			w.feed(c, in.text)
 		}
 	case syntax.RdrIn:
 		before := len(w.nested)
@@ -286,7 +332,13 @@ func (w *walker) callExpr(x *syntax.CallExpr) []*call {
 	}
 	var args []word
 	for _, a := range x.Args {
+		if *w.budget < 0 {
+			return nil
+		}
 		args = append(args, w.looped(a)...)
+	}
+	if *w.budget -= wordCost * (1 + len(args)); *w.budget < 0 {
+		return nil
 	}
 	c := &call{line: w.line}
 	c.args, c.list = unwrap(args)
@@ -324,7 +376,7 @@ func (w *walker) assign(a *syntax.Assign) {
 			b.add(old.text)
 			b.add(value.text)
 			value.text = b.text()
-			value.missing = append(value.missing, old.missing...)
+			value.miss(old.missing...)
 		}
 	}
 	w.scope.put(a.Name.Value, value)

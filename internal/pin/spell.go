@@ -37,6 +37,9 @@ func (w *walker) fields(x *syntax.Word) []word {
 		return []word{s.word}
 	}
 	var out []word
+	if *w.budget -= wordCost * len(s.splits); *w.budget < 0 {
+		return nil
+	}
 	from := 0
 	for _, at := range append(s.splits, len(whole.s)) {
 		if at > from {
@@ -63,7 +66,7 @@ func (w *walker) looped(x *syntax.Word) []word {
 				continue
 			}
 			if len(x.Parts) == 1 && onlyParam(x) == p && p.Exp == nil && p.Repl == nil {
-				return each(p.Param.Value, items)
+				return w.each(p.Param.Value, items)
 			}
 			var out []word
 			inner := *w
@@ -80,7 +83,10 @@ func (w *walker) looped(x *syntax.Word) []word {
 }
 
 // each returns the words as those that the loop variable stands for.
-func each(name string, items []word) []word {
+func (w *walker) each(name string, items []word) []word {
+	if *w.budget -= wordCost * len(items); *w.budget < 0 {
+		return nil
+	}
 	out := make([]word, 0, len(items))
 	for _, item := range items {
 		_, from := item.give(name)
@@ -119,7 +125,7 @@ func (w *walker) offset(p syntax.Pos) int { return min(int(p.Offset()), len(w.te
 
 func (s *spelling) unknown(what string) {
 	s.out.add(unplaced(unknown))
-	s.missing = append(s.missing, what)
+	s.miss(what)
 }
 
 func (w *walker) parts(s *spelling, parts []syntax.WordPart, quoted bool) {
@@ -226,14 +232,15 @@ func (w *walker) param(s *spelling, x *syntax.ParamExp, quoted bool) {
 		return
 	}
 	t, from := value.give(name)
-	if x.Repl != nil || x.Slice != nil || x.Exp != nil && changes(x.Exp.Op) {
+	changed := x.Repl != nil || x.Slice != nil || x.Exp != nil && changes(x.Exp.Op)
+	if changed {
 		t = unplaced(t.s) // as constant as the variable itself, but not the same bytes
 	}
 	before := len(s.out.at)
 	s.out.add(t)
 	s.vars = append(s.vars, from)
-	s.missing = append(s.missing, value.missing...)
-	if !quoted {
+	s.miss(value.missing...)
+	if !quoted && !changed {
 		for i := range len(t.s) {
 			if strings.IndexByte(" \t\n", t.s[i]) >= 0 {
 				s.splits = append(s.splits, before+i)

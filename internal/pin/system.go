@@ -45,6 +45,7 @@ func (j *judge) aptPackage(w word) {
 		s.exact = s.version != "" && !strings.Contains(s.version, "*")
 	} else if i := strings.IndexByte(w.s, '/'); i >= 0 {
 		s.name, s.version, s.from = w.s[:i], w.s[i+1:], i
+		s.why = "a release of the distribution is no version: each build takes the newest in it"
 	}
 	if strings.HasSuffix(s.name, "^") {
 		s.why, s.not = "a task: which packages it means changes", "write out the packages of the task"

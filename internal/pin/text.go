@@ -161,9 +161,20 @@ func (w word) sub(from, to int) word {
 // known reports whether all of the word is known before the build.
 func (w word) known() bool { return !strings.Contains(w.s, unknown) }
 
+// miss notes what stands as unknown. The first is what people are told; the
+// few are kept because variables of variables would double the list each time.
+func (w *word) miss(what ...string) {
+	const few = 4
+	for _, m := range what {
+		if len(w.missing) < few {
+			w.missing = append(w.missing[:len(w.missing):len(w.missing)], m)
+		}
+	}
+}
+
 // source says for people where the unknown part comes from.
 func (w word) source() string {
-	if len(w.missing) == 0 || w.missing[0] == outputOfCommand {
+	if len(w.missing) == 0 || nameLength(strings.TrimPrefix(w.missing[0], "$")) != len(w.missing[0])-1 {
 		return "is computed during the build"
 	}
 	return "comes from " + w.missing[0] + ", which this file does not set"

@@ -58,13 +58,15 @@ func (s *scope) expand(t text, escape byte) word {
 		return w
 	}
 	if len(t.s) > longest {
-		w.text, w.missing = unplaced(unknown), append(w.missing, "a word that is too long")
+		w.text = unplaced(unknown)
+		w.miss("a word that is too long")
 		return w
 	}
 	r, err := shell.NewLex(rune(escape)).ProcessWordWithMatches(t.s, lookups{s})
 	switch {
 	case err != nil || len(r.Result) > longest || e.gaveUp && len(r.Unmatched) > 0:
-		w.text, w.missing = unplaced(unknown), append(w.missing, t.s)
+		w.text = unplaced(unknown)
+		w.miss(t.s)
 	case r.Result != w.s:
 		w.text = unplaced(r.Result)
 	}
@@ -146,13 +148,13 @@ func (e *expander) put(name string, otherwise *text, depth int) {
 		t, o := w.give(name)
 		e.out.add(t)
 		e.word.vars = append(e.word.vars, o)
-		e.word.missing = append(e.word.missing, w.missing...)
+		e.word.miss(w.missing...)
 	case otherwise != nil:
 		e.run(*otherwise, depth+1)
 	default:
 		e.missed++
 		e.out.add(unplaced(unknown))
-		e.word.missing = append(e.word.missing, "$"+name)
+		e.word.miss("$" + name)
 	}
 	if len(e.out.at) > longest {
 		e.gaveUp = true

@@ -1,0 +1,3 @@
+FROM a
+RUN <<EOF
+apt-get install curl
