@@ -207,12 +207,10 @@ func (r *reader) words(n *node, what string) ([]string, bool) {
 }
 
 // environment notes an unknown environment.
-func (r *reader) environment(n *node, name string, known []string) bool {
-	if slices.Contains(known, name) {
-		return true
+func (r *reader) environment(n *node, name string, known []string) {
+	if !slices.Contains(known, name) {
+		r.fault(n, "there is no environment "+quote(name), didYouMean(name, known))
 	}
-	r.fault(n, "there is no environment "+quote(name), didYouMean(name, known))
-	return false
 }
 
 // day reads a date ("2027-02-01", its first instant in UTC) or an instant

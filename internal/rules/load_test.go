@@ -201,6 +201,24 @@ func steps(n int) string {
 	return b.String()
 }
 
+// A file from another editor reads the same, with the same places.
+func TestLineEnds(t *testing.T) {
+	text := "version: 1\nenvironments: [prod]\nrules:\n  cvs: {prod: warn}\n"
+	_, _, want := Load("rules.yaml", []byte(text), today())
+	_, _, got := Load("rules.yaml", []byte("\ufeff"+strings.ReplaceAll(text, "\n", "\r\n")), today())
+	if want == nil || got == nil || want.Error() != got.Error() {
+		t.Errorf("%v\n%v", want, got)
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		if _, _, err := Load("example.yaml", Example(), today()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add(Example())
 	f.Add([]byte("version: 1\nenvironments: [a]\nrules: {cvss: {a: at most 3 else warn after 3d}, x: {a: warn, when: 'user == \"\"'}}"))

@@ -119,7 +119,8 @@ type reader struct {
 }
 
 func newReader(file string, data []byte) *reader {
-	return &reader{file: file, lines: strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")}
+	text := strings.TrimPrefix(string(data), "\ufeff") // some editors begin a file with a byte order mark
+	return &reader{file: file, lines: strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")}
 }
 
 func (r *reader) at(line, column int, message, hint string) Problem {
