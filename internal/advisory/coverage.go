@@ -66,8 +66,13 @@ func (ix *Index) confirmed(family string) (time.Time, bool) {
 	var at time.Time
 	most := 0
 	for i := range ix.sources {
-		if s := &ix.sources[i]; s.Alone[family] > most {
-			most, at = s.Alone[family], s.Confirmed
+		s := &ix.sources[i]
+		n := s.Alone[family]
+		if s.Name == "osv/"+family {
+			n = s.Records
+		}
+		if n > most {
+			most, at = n, s.Confirmed
 		}
 	}
 	return at, most > 0

@@ -30,13 +30,13 @@ type Source struct {
 	// Imported is when it was taken; Confirmed when it was last known to be
 	// what its publisher has: a fetch, an answer "not modified", the archive's
 	// own date, or --as-of.
-	Imported     time.Time `json:"imported"`
-	Confirmed    time.Time `json:"confirmed,omitzero"`
+	Imported  time.Time `json:"imported"`
+	Confirmed time.Time `json:"confirmed,omitzero"`
 	// Partial is true for a single record, which adds to what is known of its
 	// ecosystem and is far from being all of it.
-	Partial      bool      `json:"partial,omitempty"`
-	ETag         string    `json:"etag,omitempty"`
-	LastModified string    `json:"lastModified,omitempty"` // as the server wrote it
+	Partial      bool   `json:"partial,omitempty"`
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"lastModified,omitempty"` // as the server wrote it
 
 	Records   int               `json:"records,omitempty"` // OSV records
 	CVEs      int               `json:"cves,omitempty"`    // CVE records

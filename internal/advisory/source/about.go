@@ -14,6 +14,7 @@ type Subject struct {
 	// ecosystems, as in the archives that OSV publishes, and "" otherwise.
 	Name    string
 	Records int // readable records in the sample
+	Files   int // in the whole archive
 }
 
 // About looks at a sample of the archive at path.
@@ -26,7 +27,7 @@ func About(path string) (Subject, error) {
 	const sample = 400
 	step := max(len(z.File)/sample, 1)
 	families := map[string]int{}
-	var about Subject
+	about := Subject{Files: len(z.File)}
 	var buf bytes.Buffer
 	told, cves := 0, 0
 	for i := 0; i < len(z.File); i += step {
