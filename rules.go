@@ -22,7 +22,7 @@ type Rules struct {
 	// Copies groups repositories that hold copies of the same thing; each group
 	// lists patterns for MatchName.
 	Copies map[string][]string
-	// VEXAuthors are those whose VEX statements count; patterns for MatchName.
+	// VEXAuthors are those whose VEX statements count, as documents name them.
 	VEXAuthors []string
 }
 
