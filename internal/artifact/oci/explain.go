@@ -76,6 +76,8 @@ func diagnose(host string, err error) (said, hint string) {
 		timeout     net.Error
 	)
 	switch {
+	case errors.As(err, &authority), errors.As(err, &certificate): // first, as plain HTTP may have failed besides
+		return "the certificate of " + host + " is not trusted", "set SSL_CERT_FILE to the certificates of your organisation"
 	case errors.As(err, &status):
 		return status.Error(), hintFor(status.code, host)
 	case errors.As(err, &answer):
@@ -91,8 +93,6 @@ func diagnose(host string, err error) (said, hint string) {
 		return page.Error(), "a proxy or a login page may stand between; check that " + host + " is a registry"
 	case errors.As(err, &stall):
 		return fmt.Sprintf("%s stopped answering: %s", host, stall), "try again later, or use a mirror"
-	case errors.As(err, &authority), errors.As(err, &certificate):
-		return fmt.Sprintf("the certificate of %s is not trusted: %s", host, firstLine(err)), "set SSL_CERT_FILE to the certificates of your organisation"
 	case errors.As(err, &dns):
 		return fmt.Sprintf("no address is known for %s", dns.Name), "check the name's spelling and the network; a file must exist under the path given"
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -311,6 +312,17 @@ func cut(times int64, whole bool) func(*fake, http.ResponseWriter, *http.Request
 		_, _ = w.Write(rest[:len(rest)/2])
 		w.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
+	}
+}
+
+func TestUntrustedCertificate(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	err := openAndRead(strings.TrimPrefix(server.URL, "https://"), quickRegistries())
+	if !errors.Is(err, artifact.ErrOutside) || !strings.Contains(err.Error(), "is not trusted\nhint: set SSL_CERT_FILE") {
+		t.Errorf("error %v", err)
 	}
 }
 
