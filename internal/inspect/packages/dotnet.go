@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/pe"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -37,7 +38,7 @@ func readDotnetPE(_ context.Context, f *file) error {
 	}
 	content := make([]byte, resources.Size)
 	n, err := resources.ReadAt(content, 0)
-	if err != nil && n == 0 && err != io.EOF {
+	if err != nil && n == 0 && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the assembly's resources: %w", err)
 	}
 	name := versionString(content[:n], "OriginalFilename")

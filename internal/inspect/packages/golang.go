@@ -24,7 +24,7 @@ func readGo(_ context.Context, f *file) error {
 		}
 		return nil
 	}
-	if err := addToolchain(f, info.GoVersion); err != nil {
+	if err := addToolchain(f, info); err != nil {
 		return err
 	}
 	if err := addModules(f, info); err != nil {
@@ -38,14 +38,23 @@ func readGo(_ context.Context, f *file) error {
 }
 
 // addToolchain adds the standard library, which the Go vulnerability database
-// calls stdlib, in the version of the toolchain.
-func addToolchain(f *file, version string) error {
-	v, ok := goVersion(version)
+// calls stdlib, in the version of the toolchain; and where the program is a part of
+// the toolchain (cmd/go, cmd/link), what the database calls toolchain.
+func addToolchain(f *file, info *debug.BuildInfo) error {
+	v, ok := goVersion(info.GoVersion)
 	if !ok {
-		f.gap(touchstone.GapUnsupported, fmt.Sprintf("built by an unreleased Go (%q), so the version of its standard library is unknown", version))
-		v = ""
+		f.gap(touchstone.GapUnsupported, fmt.Sprintf("built by an unreleased Go (%q), so the version of its standard library is unknown", info.GoVersion))
 	}
-	return f.add(touchstone.Package{Name: "stdlib", Version: v, Ecosystem: "Go", PURL: purlOf("golang", "", "stdlib", v)})
+	names := []string{"stdlib"}
+	if strings.HasPrefix(info.Path, "cmd/") {
+		names = append(names, "toolchain")
+	}
+	for _, name := range names {
+		if err := f.add(touchstone.Package{Name: name, Version: v, Ecosystem: "Go", PURL: purlOf("golang", "", name, v)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goVersion returns a release of Go as a semantic version, as the Go vulnerability

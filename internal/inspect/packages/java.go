@@ -39,7 +39,11 @@ func (w *javaWalk) archive(ctx context.Context, path string, content Content, si
 		w.fail(path, err)
 		return
 	}
-	w.fail(path, w.extract(ctx, path, content, size))
+	if err := describable(entries.File); err != nil {
+		w.fail(path, err)
+	} else {
+		w.fail(path, w.extract(ctx, path, content, size))
+	}
 	for _, entry := range entries.File {
 		dot := strings.LastIndexByte(entry.Name, '.')
 		if dot < 0 || entry.Mode().IsDir() || !isJavaExtension(entry.Name[dot:]) {
@@ -52,6 +56,25 @@ func (w *javaWalk) archive(ctx context.Context, path string, content Content, si
 			}
 		}
 	}
+}
+
+// maxDescription bounds the files that say what an archive is, which scalibr
+// unpacks whatever their size. Manifests of signed archives have some megabytes.
+const maxDescription = 32 << 20
+
+// describable reports why it is not safe to look what the archive is.
+func describable(entries []*zip.File) error {
+	sum := uint64(0)
+	for _, e := range entries {
+		base := e.Name[strings.LastIndexByte(e.Name, '/')+1:]
+		if base != "pom.properties" && !strings.EqualFold(base, "MANIFEST.MF") {
+			continue
+		}
+		if sum += min(e.UncompressedSize64, maxDescription+1); sum > maxDescription {
+			return fmt.Errorf("%w: the manifests and properties in an archive unpack to more than %d bytes", errLimit, maxDescription)
+		}
+	}
+	return nil
 }
 
 func (w *javaWalk) inner(ctx context.Context, path string, entry *zip.File, depth int) error {

@@ -55,8 +55,8 @@ func readCoreMetadata(f *file, r io.Reader) error {
 	return err
 }
 
-// normalPython returns the name as the index knows it (packaging.python.org, "Names
-// and normalization"): lower case, runs of "-", "_" and "." as one "-".
+// normalPython returns the name as the index knows it (PEP 503): lower case,
+// runs of "-", "_" and "." as one "-".
 func normalPython(name string) string {
 	var b strings.Builder
 	dash := false
