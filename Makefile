@@ -17,7 +17,7 @@ TESTSUM     := $(TOOLS)/gotestsum-v1.13.0
 all: build
 
 build:
-	go build -trimpath -ldflags '-s -w -X touchstone.dev/touchstone/internal/cli.version=$(VERSION)' -o bin/touchstone ./cmd/touchstone
+	go build -ldflags '-s -w -X touchstone.dev/touchstone/internal/cli.version=$(VERSION)' -o bin/touchstone ./cmd/touchstone
 
 run: build
 	@go run ./internal/demo

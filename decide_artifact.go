@@ -122,48 +122,13 @@ func (q *query) licences() {
 	for i := range q.c.Evidence.Packages {
 		p := &q.c.Evidence.Packages[i]
 		for _, expression := range p.Licences {
-			if deniedLicence(expression, q.row.List) {
+			if licenceDenied(expression, q.row.List) {
 				things = append(things, p.Name+" ("+expression+")")
 				break
 			}
 		}
 	}
 	q.faults(things, "package under a denied licence", "replace the package, or have its licence approved by a waiver")
-}
-
-// deniedLicence reports whether an SPDX licence expression (SPDX 2.3, annex D)
-// leaves no choice but a denied licence: of alternatives one must be free of
-// denied parts.
-func deniedLicence(expression string, deny []string) bool {
-	clean := strings.NewReplacer("(", " ", ")", " ").Replace(expression)
-	for _, alternative := range splitWord(clean, "OR") {
-		free := true
-		for _, part := range splitWord(alternative, "AND") {
-			id, _, _ := strings.Cut(strings.TrimSpace(part), " ")
-			for _, d := range deny {
-				if MatchName(strings.ToLower(d), strings.ToLower(id)) {
-					free = false
-				}
-			}
-		}
-		if free {
-			return false
-		}
-	}
-	return true
-}
-
-func splitWord(s, word string) []string {
-	var out []string
-	from := 0
-	fields := strings.Fields(s)
-	for i, f := range fields {
-		if strings.EqualFold(f, word) {
-			out = append(out, strings.Join(fields[from:i], " "))
-			from = i + 1
-		}
-	}
-	return append(out, strings.Join(fields[from:], " "))
 }
 
 // root fails when the artifact would run as user 0.

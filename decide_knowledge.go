@@ -33,7 +33,7 @@ func (q *query) uncovered() {
 		if name == "" {
 			name = "packages without an ecosystem"
 		}
-		if w := q.coveringThing(cov.Ecosystem); w != nil {
+		if w := q.coveringThing(name); w != nil {
 			q.use(w)
 			waived++
 			continue

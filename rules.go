@@ -271,21 +271,21 @@ func (r *Rules) PlaceOf(cluster, namespace, node string, labels map[string]strin
 		}
 		p := row.Place
 		p.Cluster, p.Namespace, p.Node = cluster, namespace, node
-		return r.completed(p)
+		return r.completed(p, "because the row of places that matches names none")
 	}
-	return r.completed(Place{Cluster: cluster, Namespace: namespace, Node: node})
+	return r.completed(Place{Cluster: cluster, Namespace: namespace, Node: node}, "because no row of places matches")
 }
 
 // PlaceIn returns the place that only its environment is known of.
 func (r *Rules) PlaceIn(environment string) Place {
-	return r.completed(Place{Environment: environment})
+	return r.completed(Place{Environment: environment}, "because nobody named one")
 }
 
-func (r *Rules) completed(p Place) Place {
+func (r *Rules) completed(p Place, why string) Place {
 	p.Assumed = []string{}
 	if p.Environment == "" {
 		p.Environment = r.Environments[len(r.Environments)-1]
-		p.Assumed = append(p.Assumed, "environment "+p.Environment+", the strictest, because no row of places matches")
+		p.Assumed = append(p.Assumed, "environment "+p.Environment+", the strictest, "+why)
 	}
 	if p.Class == "" {
 		p.Class = ClassApplication

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -126,30 +127,21 @@ func (p *program) keepWaivers(t *table, waivers []touchstone.Waiver, write bool)
 		return outside(err)
 	}
 	known := make(map[string]bool, len(t.waivers))
-	all := t.waivers
-	for _, w := range all {
-		known[w.ID] = true
+	for i := range t.waivers {
+		known[t.waivers[i].ID] = true
 	}
-	added := 0
-	for _, w := range waivers {
-		if !known[w.ID] {
-			all = append(all, w)
-			added++
-		}
-	}
+	waivers = slices.DeleteFunc(waivers, func(w touchstone.Waiver) bool { return known[w.ID] })
 	old, err := os.ReadFile(t.waiversPath)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return outside(fmt.Errorf("reading the waivers: %w", err))
 	}
-	content := rules.WriteWaivers(all)
-	if len(old) > 0 {
-		if content, err = rules.AppendWaivers(old, all[len(t.waivers):]); err != nil {
-			return fmt.Errorf("adding to %s: %w", t.waiversPath, err)
-		}
+	content, err := rules.AppendWaivers(old, waivers)
+	if err != nil {
+		return fmt.Errorf("adding to %s: %w", t.waiversPath, err)
 	}
 	if err := replaceFile(t.waiversPath, content); err != nil {
 		return outside(err)
 	}
-	fmt.Fprintf(p.stdout, "%d waivers added to %s\n", added, t.waiversPath)
+	fmt.Fprintf(p.stdout, "%d waivers added to %s\n", len(waivers), t.waiversPath)
 	return nil
 }

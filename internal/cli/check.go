@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/artifact/oci"
 	"touchstone.dev/touchstone/internal/artifact/reference"
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/report"
@@ -34,16 +35,17 @@ func (p *program) openOptions(o opening) (reference.Options, error) {
 		return reference.Options{}, err
 	}
 	return reference.Options{
-		Platform: o.platform, As: o.as, Mirrors: mirrors, Insecure: p.settings.insecure,
-		UserAgent: "touchstone/" + version,
+		Platform: o.platform, As: o.as, Now: p.now,
+		Registries: oci.Registries{Mirrors: mirrors, Insecure: p.settings.insecure, UserAgent: "touchstone/" + version},
+		Containerd: oci.Containerd{Address: p.settings.containerd},
 	}, nil
 }
 
 const referenceHelp = `IMAGE is a name in a registry, or a file that is opened as what it is: a docker
 or OCI archive, an OCI layout, a root file system tarball. Prefixes say it
-outright: docker-archive:PATH[:TAG], oci-archive:PATH, oci:PATH[:TAG],
-containerd:[NAMESPACE/]NAME, rootfs:PATH, and dir:PATH for a root file system in
-place (dir:/ is this machine).`
+outright: docker-archive:PATH[:NAME], oci-archive:PATH[:NAME], oci:PATH[:NAME],
+containerd:NAME, containerd://NAMESPACE/NAME, rootfs:PATH, and dir:PATH for a
+root file system in place (dir:/ is this machine).`
 
 func (p *program) checkCommand() *cobra.Command {
 	var (

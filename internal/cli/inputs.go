@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +9,7 @@ import (
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/advisory"
+	"touchstone.dev/touchstone/internal/advisory/vex"
 	"touchstone.dev/touchstone/internal/blob"
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/golden"
@@ -52,7 +52,7 @@ func (p *program) loadRules() (*table, error) {
 		return nil, err
 	}
 	p.warn(append(warnings, more...))
-	t.waivers, t.waiversDigest = waivers, digest(data)
+	t.waivers, t.waiversDigest = waivers, rules.WaiversDigest(data)
 	return t, nil
 }
 
@@ -141,9 +141,17 @@ func (p *program) withGate(t *table, use func(*gate.Gate) error) error {
 			p.note("temporary files are left behind: %v", err)
 		}
 	}()
+	documents, ignored, err := vex.Load(p.settings.vex, t.rules.VEXAuthors)
+	if err != nil {
+		return err
+	}
+	for _, i := range ignored {
+		p.note("%s does not count: %s", rules.Printable(i.Path), rules.Printable(i.Why))
+	}
 	return use(gate.New(gate.Config{
 		Inspector: inspector, Advisories: p.advisories(), Golden: p.goldenBases(t),
 		Rules: t.rules, Waivers: t.waivers, WaiversDigest: t.waiversDigest,
+		VEX:  func(a touchstone.Artifact) advisory.Statements { return documents.About(a) },
 		Tool: "touchstone " + version, Now: p.now,
 	}))
 }
@@ -159,8 +167,4 @@ func (p *program) reading(e inspect.Event) {
 	default:
 		p.progress.show(p.now(), "reading layer %d of %d: %d MB", e.Layer+1, e.Layers, e.Done>>20)
 	}
-}
-
-func digest(data []byte) touchstone.Digest {
-	return touchstone.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(data)))
 }

@@ -69,13 +69,21 @@ func (p *program) write(outs []output, render func(w io.Writer, format string, o
 	return nil
 }
 
+// replaceFile puts data in the place of a file, whole or not at all. It follows
+// links and keeps the file's mode.
 func replaceFile(path string, data []byte) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		// A pipe or a device is written to, never replaced.
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			return fmt.Errorf("writing %s: %w", path, err)
+	mode := os.FileMode(0o644)
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		path = to
+	}
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+		if !info.Mode().IsRegular() { // a pipe or a device is written to, never replaced
+			if err := os.WriteFile(path, data, mode); err != nil {
+				return fmt.Errorf("writing %s: %w", path, err)
+			}
+			return nil
 		}
-		return nil
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -83,7 +91,7 @@ func replaceFile(path string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Chmod(0o644)
+		err = f.Chmod(mode)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr

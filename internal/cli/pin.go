@@ -1,7 +1,8 @@
 package cli
 
 import (
-	"context"
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"touchstone.dev/touchstone/internal/artifact/reference"
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/pin"
+	"touchstone.dev/touchstone/internal/rules"
 )
 
 func (p *program) pinCommand() *cobra.Command {
@@ -23,6 +25,7 @@ func (p *program) pinCommand() *cobra.Command {
 		resolve bool
 		strict  bool
 		args    []string
+		target  string
 	)
 	c := &cobra.Command{
 		Use:   "pin DOCKERFILE",
@@ -41,9 +44,12 @@ named with what to do.`,
 			if err != nil {
 				return fmt.Errorf("reading the Dockerfile: %w", err)
 			}
-			f, err := pin.Parse(files[0], src, pin.Options{Arguments: arguments(args)})
+			f, err := pin.Check(files[0], src, pin.Options{BuildArgs: arguments(args), Target: target})
 			if err != nil {
 				return err
+			}
+			for _, gap := range f.Gaps() {
+				p.note("%s could not be read: %s", rules.Printable(gap.Path), rules.Printable(gap.Reason))
 			}
 			pins := f.Pins()
 			if !fix {
@@ -65,6 +71,7 @@ named with what to do.`,
 	c.Flags().StringVar(&from, "from", "", "the image that was built from the file: its versions are the pins")
 	c.Flags().BoolVar(&resolve, "resolve", false, "ask registries for the digests of bases")
 	c.Flags().StringArrayVar(&args, "build-arg", nil, "value of a build argument, NAME=value")
+	c.Flags().StringVar(&target, "target", "", "the stage that is built (default: the last)")
 	c.Flags().BoolVar(&strict, "strict", false, "exit with 1 when something is (or stays) unpinned")
 	return c
 }
@@ -85,61 +92,49 @@ func (p *program) listPins(file string, pins []touchstone.Pin) {
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, one := range pins {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", visible(one.Where), visible(one.Tool), visible(one.What), visible(one.Why))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", rules.Printable(one.Where), rules.Printable(one.Tool), rules.Printable(one.What), rules.Printable(one.Why))
 	}
 	_ = w.Flush()
 	fmt.Fprintf(p.stdout, "%d unpinned; touchstone pin %s --fix --from IMAGE pins them to what was really built\n", len(pins), file)
 }
 
-// visible keeps names from a stranger's file from steering the terminal.
-func visible(s string) string {
-	q := fmt.Sprintf("%+q", s)
-	if q[1:len(q)-1] == s {
-		return s
-	}
-	return q
-}
-
 // versions says where exact versions come from.
 func (p *program) versions(cmd *cobra.Command, from string, open opening, resolve bool) (pin.Versions, error) {
-	var v pin.Versions
-	if from != "" {
-		err := p.inspectOne(cmd, from, open, func(g *gate.Gate, one gate.Inspected) error {
-			v = pin.FromEvidence(one.Evidence)
-			return nil
-		})
-		if err != nil {
-			return v, err
-		}
+	digest := func(string, string) (touchstone.Digest, error) {
+		return "", errors.New("the digest is not known: --resolve asks the registry")
 	}
 	if resolve {
 		o, err := p.openOptions(opening{})
 		if err != nil {
-			return v, err
+			return nil, err
 		}
-		v.Digest = func(ref string) (touchstone.Digest, error) {
-			return resolveDigest(cmd.Context(), ref, o)
+		digest = func(ref, platform string) (touchstone.Digest, error) {
+			return reference.Resolve(cmd.Context(), ref, platform, o)
 		}
 	}
-	return v, nil
-}
-
-func resolveDigest(ctx context.Context, ref string, o reference.Options) (touchstone.Digest, error) {
-	return reference.Digest(ctx, ref, o)
+	if from == "" {
+		return pin.FromEvidence(&touchstone.Evidence{}, digest), nil
+	}
+	var v pin.Versions
+	err := p.inspectOne(cmd, from, open, func(_ *gate.Gate, one gate.Inspected) error {
+		v = pin.FromEvidence(one.Evidence, digest)
+		return nil
+	})
+	return v, err
 }
 
 func (p *program) fixPins(file string, src []byte, f *pin.File, v pin.Versions, strict bool) error {
 	out, fixed, left := f.Fix(v)
-	if string(out) != string(src) {
+	if !bytes.Equal(out, src) {
 		if err := replaceFile(file, out); err != nil {
 			return outside(err)
 		}
 	}
 	for _, one := range fixed {
-		fmt.Fprintf(p.stdout, "pinned  %s  %s %s\n", visible(one.Where), visible(one.Tool), visible(one.Fix))
+		fmt.Fprintf(p.stdout, "pinned  %s  %s %s to %s\n", rules.Printable(one.Where), rules.Printable(one.Tool), rules.Printable(one.What), rules.Printable(one.To))
 	}
 	for _, one := range left {
-		fmt.Fprintf(p.stdout, "left    %s  %s %s: %s\n", visible(one.Where), visible(one.Tool), visible(one.What), visible(one.Fix))
+		fmt.Fprintf(p.stdout, "left    %s  %s %s: %s\n", rules.Printable(one.Where), rules.Printable(one.Tool), rules.Printable(one.What), rules.Printable(one.Reason))
 	}
 	fmt.Fprintf(p.stdout, "%s: %d pinned, %d left\n", file, len(fixed), len(left))
 	if strict && len(left) > 0 {

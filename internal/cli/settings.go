@@ -25,7 +25,10 @@ type settings struct {
 	golden   string
 	mirrors  []string
 	insecure []string
-	quiet    bool
+	// containerd is the path of its socket; empty means the usual one.
+	containerd string
+	vex        []string
+	quiet      bool
 }
 
 func (s *settings) flags(f *pflag.FlagSet) {
@@ -36,6 +39,8 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.golden, "golden", "", "golden bases (default: touchstone-golden.json beside the rules if it is there, else in the data folder)")
 	f.StringSliceVar(&s.mirrors, "mirror", nil, "read a registry from somewhere else: REGISTRY=MIRROR[/PREFIX]")
 	f.StringSliceVar(&s.insecure, "insecure-registry", nil, "registry that is spoken to without TLS (loopback always may be)")
+	f.StringSliceVar(&s.vex, "vex", nil, "OpenVEX or CSAF documents, files or folders; those of the authors count whom the rules trust")
+	f.StringVar(&s.containerd, "containerd", "", "containerd's socket (default: /run/containerd/containerd.sock)")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "no progress and no notes")
 }
 

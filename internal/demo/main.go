@@ -98,9 +98,9 @@ func (d *demo) command(ctx context.Context, args ...string) *exec.Cmd {
 // advisories fills the index with what is at hand, and tells whether it is
 // today's.
 func (d *demo) advisories(ctx context.Context) (fresh bool, err error) {
-	short, cancel := context.WithTimeout(ctx, 90*time.Second)
+	short, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
-	update := d.command(short, "db", "update", "Go", "Alpine", "kev", "--quiet")
+	update := d.command(short, "db", "update", "Go", "Alpine", "--epss", "-", "--quiet")
 	update.Stderr = io.Discard
 	if err := update.Run(); err == nil {
 		d.say("Advisories: fetched just now (Go, Alpine, CISA's known exploited).")
@@ -125,6 +125,7 @@ func (d *demo) advisories(ctx context.Context) (fresh bool, err error) {
 
 func (d *demo) load(ctx context.Context, paths ...string) error {
 	c := d.command(ctx, append([]string{"db", "import", "--quiet"}, paths...)...)
+	c.Stderr = nil
 	out, err := c.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("importing advisories: %w\n%s", err, out)

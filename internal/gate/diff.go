@@ -5,15 +5,14 @@ import (
 	"fmt"
 
 	"touchstone.dev/touchstone"
-	"touchstone.dev/touchstone/internal/advisory"
-	"touchstone.dev/touchstone/internal/blob"
+	"touchstone.dev/touchstone/internal/advisory/version"
 	"touchstone.dev/touchstone/internal/manifest"
 )
 
 // Diff tells what changed between two inspected artifacts, holes included where
 // the advisories could be asked about both.
 func (g *Gate) Diff(ctx context.Context, from, to Inspected) (*touchstone.Diff, error) {
-	d := touchstone.Compare(from.Evidence, to.Evidence, advisory.Compare)
+	d := touchstone.Compare(from.Evidence, to.Evidence, versionOrder)
 	d.Tool, d.From, d.To = g.Tool, from.Artifact, to.Artifact
 	if err := g.diffFiles(&d, from.Evidence, to.Evidence); err != nil {
 		return nil, err
@@ -48,7 +47,7 @@ func (g *Gate) diffFiles(d *touchstone.Diff, from, to *touchstone.Evidence) erro
 
 // manifest opens the list of every file of the artifact.
 func (g *Gate) manifest(e *touchstone.Evidence) (*manifest.Reader, func(), error) {
-	mapped, err := g.Store.Map(e.Manifest.Blob)
+	mapped, err := g.Inspector.Manifest(e)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the manifest %s: %w", e.Manifest.Blob.Short(), err)
 	}
@@ -57,7 +56,11 @@ func (g *Gate) manifest(e *touchstone.Evidence) (*manifest.Reader, func(), error
 		mapped.Close()
 		return nil, nil, fmt.Errorf("reading the manifest %s: %w", e.Manifest.Blob.Short(), err)
 	}
-	return r, func() { closeMapping(mapped) }, nil
+	return r, mapped.Close, nil
 }
 
-func closeMapping(m *blob.Mapping) { m.Close() }
+// versionOrder compares versions where the ecosystem's order is known.
+func versionOrder(ecosystem, a, b string) (int, bool) {
+	order, err := version.Compare(ecosystem, a, b)
+	return order, err == nil
+}

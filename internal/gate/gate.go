@@ -21,7 +21,6 @@ import (
 	"touchstone.dev/touchstone/internal/advisory"
 	"touchstone.dev/touchstone/internal/artifact"
 	"touchstone.dev/touchstone/internal/artifact/reference"
-	"touchstone.dev/touchstone/internal/blob"
 	"touchstone.dev/touchstone/internal/golden"
 	"touchstone.dev/touchstone/internal/gosym"
 	"touchstone.dev/touchstone/internal/inspect"
@@ -30,15 +29,15 @@ import (
 // Config is what a Gate needs. Every field but the waivers is required.
 type Config struct {
 	Inspector  *inspect.Inspector
-	Store      *blob.Store // where the Inspector keeps its blobs
 	Advisories *advisory.Folder
 	Golden     *golden.Bases
 	Rules      *touchstone.Rules
 	Waivers    []touchstone.Waiver
 	// WaiversDigest names the file that Waivers came from.
 	WaiversDigest touchstone.Digest
-	// VEX are documents of trusted authors that say which holes do not apply.
-	VEX *advisory.VEX
+	// VEX returns what trusted authors say of the holes of an artifact; nil
+	// means that nobody says anything.
+	VEX func(touchstone.Artifact) advisory.Statements
 	// Tool names the program in its answers: "touchstone 1.2".
 	Tool string
 	// Now is the clock.
@@ -121,36 +120,31 @@ func (g *Gate) Gather(ctx context.Context, in Inspected) *touchstone.Case {
 
 // know asks the index and the golden bases about the artifact.
 func (g *Gate) know(ctx context.Context, in Inspected) touchstone.Knowledge {
-	k := touchstone.Knowledge{Lineage: g.lineage(in.Evidence)}
-	index, err := g.Advisories.Index()
+	k, err := g.match(ctx, in)
 	if err != nil {
-		k.Index = touchstone.IndexState{Problem: err.Error(), Remedy: remedy(err)}
-		return k
+		k = advisory.Unknown(err, in.Evidence.Packages)
 	}
-	defer index.Close()
-	found, err := index.Match(ctx, in.Evidence.Packages, advisory.MatchOptions{
-		Symbols: g.symbols, VEX: g.VEX, Artifact: in.Artifact, Now: g.Now(),
-	})
-	if err != nil {
-		k.Index = touchstone.IndexState{Problem: err.Error(), Remedy: remedy(err)}
-		return k
-	}
-	k.Index = index.State()
-	k.Matches, k.Upgrades, k.Coverage = found.Matches, found.Upgrades, found.Coverage
-	g.attribute(&k, in.Evidence)
+	k.Lineage = g.lineage(in.Evidence)
+	attribute(&k, in.Evidence)
 	return k
 }
 
-func remedy(err error) string {
-	if errors.Is(err, advisory.ErrNoIndex) {
-		return "touchstone db update"
+func (g *Gate) match(ctx context.Context, in Inspected) (touchstone.Knowledge, error) {
+	index, err := g.Advisories.Index()
+	if err != nil {
+		return touchstone.Knowledge{}, err
 	}
-	return "touchstone db status"
+	defer index.Close()
+	o := advisory.MatchOptions{Symbols: g.symbols, Platform: in.Artifact.Platform, Now: g.Now()}
+	if g.VEX != nil {
+		o.Statements = g.VEX(in.Artifact)
+	}
+	return index.Match(ctx, in.Evidence.Packages, o)
 }
 
 // symbols reads the functions of a Go binary from its blob.
 func (g *Gate) symbols(d touchstone.Digest) (advisory.Symbols, error) {
-	data, err := g.Store.Get(d)
+	data, err := g.Inspector.Symbols(d)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +161,7 @@ func (g *Gate) lineage(e *touchstone.Evidence) touchstone.Lineage {
 
 // attribute says of each match and upgrade whether the base or the application
 // brought the package in.
-func (g *Gate) attribute(k *touchstone.Knowledge, e *touchstone.Evidence) {
+func attribute(k *touchstone.Knowledge, e *touchstone.Evidence) {
 	type proof struct{ purl, path string }
 	layer := make(map[proof]int, len(e.Packages))
 	for i := range e.Packages {

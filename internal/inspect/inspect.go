@@ -209,6 +209,11 @@ func (in *Inspector) Manifest(e *touchstone.Evidence) (*blob.Mapping, error) {
 	return in.store.Map(e.Manifest.Blob)
 }
 
+// Symbols returns the functions of a Go binary, as package gosym encodes them,
+// by touchstone.Package.Symbols. The error wraps blob.ErrAbsent when the store
+// has lost them.
+func (in *Inspector) Symbols(d touchstone.Digest) ([]byte, error) { return in.store.Get(d) }
+
 // outside marks an error as no fault of the artifact. That of a context stays
 // what it is.
 func outside(err error) error {

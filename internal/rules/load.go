@@ -82,9 +82,11 @@ func (l *loader) file(root *node) {
 		}
 	}
 	l.places(root.get("places"))
+	l.rules.Golden = &touchstone.Rules{Version: l.rules.Version, Environments: []string{goldenColumn}}
 	l.rows(root)
 	l.classes(root.get("classes"))
 	l.waiverPolicy(root.get("waivers"))
+	l.rules.Golden.Waiving.Never = l.rules.Waiving.Never
 	l.copies(root.get("names"))
 	l.vex(root.get("vex"))
 	l.review(root)
@@ -155,7 +157,7 @@ func (l *loader) environments(root *node) bool {
 	if !ok {
 		return false
 	}
-	reserved := append(rowKeys(), "others", "where")
+	reserved := append(rowKeys(), "others", "where", goldenColumn)
 	for i, name := range names {
 		switch {
 		case !wordPattern.MatchString(name):

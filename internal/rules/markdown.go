@@ -47,6 +47,9 @@ func ShowMarkdown(w io.Writer, r *touchstone.Rules) error {
 	for _, s := range policyText(r) {
 		p.line("- %s", cellMarkdown(s))
 	}
+	for _, s := range goldenText(r) {
+		p.line("\n## Golden bases\n\n- %s", cellMarkdown(s))
+	}
 	_, err := io.WriteString(w, p.b.String())
 	return err
 }

@@ -57,7 +57,10 @@ func (l *loader) rows(root *node) {
 	}
 	for _, name := range touchstone.Ignorance() {
 		if table.get(name) == nil {
-			l.rules.Rows = append(l.rules.Rows, l.implied(name))
+			row := l.implied(name)
+			l.rules.Rows = append(l.rules.Rows, row)
+			m, _ := measure(name)
+			l.golden(row, nil, m)
 		}
 	}
 }
@@ -118,6 +121,7 @@ func (l *loader) row(e entry) {
 		l.fault(e.key, "the row "+name+" needs the list "+m.List, m.List+": [one, two]")
 	}
 	l.rules.Rows = append(l.rules.Rows, rule)
+	l.golden(rule, n.get(goldenColumn), m)
 }
 
 func orElse(s, other string) string {
@@ -138,7 +142,7 @@ func nearestHint(word string, valid []string) string {
 func (l *loader) rowKey(e entry, m touchstone.Measure, rule *touchstone.Rule) {
 	key, n := e.key.text, e.value
 	switch {
-	case key == "others" || slices.Contains(l.rules.Environments, key):
+	case key == "others" || key == goldenColumn || slices.Contains(l.rules.Environments, key):
 	case key == m.List && key != "":
 		rule.List, _ = l.words(n, key)
 		if len(rule.List) == 0 && n.kind == kindList {
@@ -163,7 +167,7 @@ func (l *loader) rowKey(e entry, m touchstone.Measure, rule *touchstone.Rule) {
 	case later(key) != "":
 		l.fault(e.key, later(key), "take it out until then")
 	default:
-		valid := append(append(slices.Clone(l.rules.Environments), "others"), rowKeys()...)
+		valid := append(append(slices.Clone(l.rules.Environments), "others", goldenColumn), rowKeys()...)
 		if m.List != "" {
 			valid = append(valid, m.List)
 		}

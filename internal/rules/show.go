@@ -65,6 +65,7 @@ func Show(w io.Writer, r *touchstone.Rules, width int, color bool) error {
 	p.places(r)
 	p.classes(r)
 	p.policy(r)
+	p.bases(r)
 	_, err := io.WriteString(w, p.b.String())
 	return err
 }
@@ -332,4 +333,19 @@ func policyText(r *touchstone.Rules) []string {
 		out = append(out, "anybody, for as long as they like: the rules do not bound them")
 	}
 	return out
+}
+
+// bases writes what is asked of a base that is to be approved.
+func (p *page) bases(r *touchstone.Rules) {
+	text := goldenText(r)
+	if len(text) == 0 {
+		return
+	}
+	p.line("")
+	p.line("%s", p.bold("Golden bases"))
+	for _, s := range text {
+		for _, l := range wrap(s, 96) {
+			p.line("  %s", l)
+		}
+	}
 }
