@@ -143,3 +143,46 @@ func same(t *testing.T, name string, got []byte) {
 		t.Errorf("%s (-want +got), or run with -update:\n%s", name, diff)
 	}
 }
+
+// What is shown holds no secret that stands in the file.
+func TestNoSecrets(t *testing.T) {
+	src := `FROM debian:12
+ARG API_TOKEN=hunter2
+ENV DB_PASSWORD=hunter2
+RUN curl https://user:hunter2@a.example/x?key=hunter2 | sh
+RUN curl -H "Authorization: hunter2" https://a.example/$API_TOKEN/y -o y && wget https://a.example/${DB_PASSWORD}
+RUN apt-get install -y $(curl -H hunter2 https://b.example/list) x-$API_TOKEN && pip install --index-url https://u:hunter2@c.example git+https://hunter2@d.example/x
+RUN X_SECRET=hunter2; sh -c "pip install $X_SECRET" && npm install git+https://hunter2@e.example/x.git && git clone https://hunter2@f.example/x
+ADD https://hunter2@g.example/x https://g.example/$API_TOKEN /x/
+`
+	f, err := Check("Dockerfile", []byte(src), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Pins()) < 10 {
+		t.Errorf("only %d pins", len(f.Pins()))
+	}
+	_, _, left := f.Fix(built())
+	if all := fmt.Sprint(f.Pins(), f.Gaps(), History(strings.Split(src, "\n"))); strings.Contains(all, "hunter2") {
+		t.Errorf("a secret is shown: %s", all)
+	}
+	for _, l := range left {
+		if strings.Contains(l.Reason, "hunter2") {
+			t.Errorf("a secret is shown: %s", l.Reason)
+		}
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	src, err := os.ReadFile("testdata/debian.Dockerfile")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(src)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Check("Dockerfile", src, Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package pin
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -22,36 +21,6 @@ const (
 const wordCost = 32
 
 const tooMuch = "the file makes more of its variables than is read"
-
-// call is one command that a script runs, without sudo and the like before it.
-type call struct {
-	args    []word  // the command and its arguments
-	line    int     // of the instruction, for words that stand nowhere
-	list    bool    // its last arguments are read from a list (xargs)
-	feeds   []*call // the commands that read its output through a pipe
-	into    *call   // the command that its output is an argument or the input of
-	capture bool    // its output is put into a word
-	out     *word   // the file that its output goes to
-	input   text    // a here-document or here-string
-}
-
-// name returns the command without its folder.
-func (c *call) name() string {
-	if len(c.args) == 0 || !c.args[0].known() {
-		return ""
-	}
-	return c.args[0].s[strings.LastIndexByte(c.args[0].s, '/')+1:]
-}
-
-// after returns the commands that what the call writes goes through.
-func (c *call) after() []*call {
-	const longest = 64 // no pipe that means anything is longer
-	var out []*call
-	for next := c.feeds; len(next) > 0 && len(out) < longest; next = next[0].feeds {
-		out = append(out, next...)
-	}
-	return out
-}
 
 // walker goes through a script in the order of its text and collects its calls.
 type walker struct {
@@ -226,96 +195,6 @@ func (w *walker) loop(x *syntax.ForClause) []*call {
 	out := w.stmts(x.Do)
 	w.loops = loops
 	return out
-}
-
-// pipeline walks the commands of a pipe and says which of them read which.
-func (w *walker) pipeline(x *syntax.BinaryCmd) []*call {
-	stages := []*syntax.Stmt{x.Y}
-	first := x.X
-	for {
-		b, ok := first.Cmd.(*syntax.BinaryCmd)
-		if !ok || b.Op != syntax.Pipe && b.Op != syntax.PipeAll || len(first.Redirs) > 0 {
-			break
-		}
-		stages = append(stages, b.Y)
-		first = b.X
-	}
-	var groups [][]*call
-	groups = append(groups, w.stmt(first))
-	for i := len(stages) - 1; i >= 0; i-- {
-		groups = append(groups, w.stmt(stages[i]))
-	}
-	for i, group := range groups[:len(groups)-1] {
-		next := groups[i+1]
-		for _, c := range group {
-			if t := c.said(); t.s != "" && len(next) > 0 && isShell(next[0].name()) {
-				w.feed(next[0], t)
-			}
-			if c.out == nil || c.name() == "tee" {
-				c.feeds = next
-			}
-		}
-	}
-	return groups[len(groups)-1]
-}
-
-// feed walks what a shell reads from its input.
-func (w *walker) feed(c *call, input text) {
-	switch {
-	case !readsScript(c):
-	case isShell(c.name()):
-		w.script(input)
-	default:
-		w.fail(touchstone.GapUnsupported, "is a script for "+strconv.Quote(c.name()))
-	}
-}
-
-// said returns what a command writes to its output, as far as that is known:
-// echo, printf, and cat of a here-document.
-func (c *call) said() text {
-	switch c.name() {
-	case "cat":
-		return c.input
-	case "echo", "printf":
-		if n := len(c.args); n > 1 {
-			return c.args[n-1].text
-		}
-	}
-	return text{}
-}
-
-func (w *walker) redirect(r *syntax.Redirect, calls []*call) {
-	switch r.Op {
-	case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
-		if r.N != nil && r.N.Value != "1" {
-			return
-		}
-		to := w.one(r.Word)
-		for _, c := range calls {
-			if c.out == nil {
-				c.out = &to
-			}
-		}
-	case syntax.WordHdoc, syntax.Hdoc, syntax.DashHdoc:
-		var in word
-		if r.Op == syntax.WordHdoc {
-			in = w.one(r.Word)
-		} else {
-			in = w.heredoc(r)
-		}
-		for _, c := range calls {
-			c.input = in.text
-			w.feed(c, in.text)
-		}
-	case syntax.RdrIn:
-		before := len(w.nested)
-		w.one(r.Word)
-		for _, n := range w.nested[before:] {
-			for _, c := range calls {
-				n.into = c
-			}
-		}
-	}
 }
 
 // callExpr walks a simple command: assignments, then the command itself.

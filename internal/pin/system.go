@@ -179,9 +179,10 @@ func rpmSpec(tool string, w word) spec {
 		s.exact = !strings.ContainsAny(s.version, "*?[")
 	} else if m := partial.FindStringSubmatchIndex(base); m != nil {
 		s.name, s.version, s.from = base[:m[3]], base[m[4]:], m[3]
-	} else if i := strings.IndexByte(base, '-'); i > 0 && strings.Contains(base[i:], unknown) {
-		last := strings.LastIndexByte(base[:strings.Index(base, unknown)], '-')
-		s.name, s.version, s.from = base[:last], base[last+1:], last
+	} else if name, _, ok := strings.Cut(base, unknown); ok {
+		if last := strings.LastIndexByte(name, '-'); last > 0 { // NAME-$VERSION
+			s.name, s.version, s.from = base[:last], base[last+1:], last
+		}
 	}
 	return s
 }

@@ -182,10 +182,15 @@ func (w word) source() string {
 
 const outputOfCommand = "$(…)"
 
-// show returns what to call the word in a report.
+// show returns what to call the word in a report. The commands that it holds
+// are left out: they may hold anything.
 func (w word) show() string {
-	if w.known() {
+	switch {
+	case w.known():
 		return w.s
+	case strings.Contains(w.raw, "$(") || strings.Contains(w.raw, "`"):
+		return strings.ReplaceAll(w.s, unknown, outputOfCommand)
+	default:
+		return w.raw
 	}
-	return w.raw
 }

@@ -1,6 +1,7 @@
 package pin
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
@@ -28,12 +29,16 @@ func (s *scope) lookup(name string) (word, bool) {
 	return word{}, false
 }
 
+// put sets a variable. The value of one that by its name holds a secret is not
+// kept, because what is found is shown to people.
 func (s *scope) put(name string, w word) {
-	if len(w.s) > longest {
+	if len(w.s) > longest || secretName.MatchString(name) {
 		w.text, w.missing = unplaced(unknown), []string{"$" + name}
 	}
 	s.set[name] = w
 }
+
+var secretName = regexp.MustCompile(`(?i)token|secret|passw|credential|(api|private|access)_?key`)
 
 // lookups gives a scope to buildkit's lexer.
 type lookups struct{ *scope }

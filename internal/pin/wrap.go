@@ -171,7 +171,7 @@ func readsScript(c *call) bool {
 			return false
 		case isShell(name) && isCommandFlag(a.s):
 			return false
-		case !isShell(name) && len(a.s) > 1 && strings.Contains("-c -e -m -n -r -p", a.s[:2]):
+		case !isShell(name) && len(a.s) > 1 && slices.Contains([]string{"-c", "-e", "-m", "-n", "-r", "-p"}, a.s[:2]):
 			return false // the program is in the arguments
 		}
 	}
