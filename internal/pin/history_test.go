@@ -21,9 +21,9 @@ func TestHistory(t *testing.T) {
 				`/bin/sh -c #(nop)  CMD ["bash"]`,
 				"/bin/sh -c #(nop)  ENV VERSION=1.0",
 				"/bin/sh -c apt-get update && apt-get install -y curl git=1:2.39.2-1.1 app=${VERSION}",
-				"|2 NODE=20 TEXT=two words /bin/sh -c curl -fsSL https://deb.nodesource.com/setup_${NODE}.x | bash - && apt-get install -y nodejs",
+				"|2 NODE=20 TEXT=two words /bin/sh -c curl -fsSL https://deb.example/setup_${NODE}.x | bash - && apt-get install -y nodejs",
 			},
-			[]string{"history 3 apt curl", "history 4 apt nodejs", "history 4 curl-pipe https://deb.nodesource.com/setup_20.x"},
+			[]string{"history 3 apt curl", "history 4 apt nodejs", "history 4 curl-pipe https://deb.example/setup_20.x"},
 		},
 		{
 			"buildkit", []string{

@@ -32,6 +32,6 @@ RUN apt-get update \
 COPY --from=tools /go/bin/goimports /usr/local/bin/
 COPY --from=busybox:1.36 /bin/busybox /bin/
 RUN --mount=type=cache,target=/root/.cache --mount=type=bind,from=alpine:3.19,source=/etc,target=/mnt \
-    curl -fsSL https://deb.nodesource.com/setup_20.x | bash -
+    curl -fsSL https://deb.example/setup_20.x | bash -
 ADD https://example.com/tool.tar.gz /opt/
 CMD ["/cart"]

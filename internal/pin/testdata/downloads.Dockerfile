@@ -22,7 +22,7 @@ RUN curl -O https://get.example/g && sha256sum -c sums.txt
 FROM run AS same
 RUN curl -fO https://get.example/h.tgz && curl -fO https://get.example/h.tgz.sha256 && sha256sum -c h.tgz.sha256
 FROM run AS signed
-RUN curl -fsSLO "https://nodejs.org/dist/v20.0.0/node.tar.xz" && curl -fsSLO "https://nodejs.org/dist/v20.0.0/SHASUMS256.txt.asc" \
+RUN curl -fsSLO "https://dist.example/dist/v20.0.0/node.tar.xz" && curl -fsSLO "https://dist.example/dist/v20.0.0/SHASUMS256.txt.asc" \
  && gpg --batch --decrypt --output SHASUMS256.txt SHASUMS256.txt.asc && grep " node.tar.xz\$" SHASUMS256.txt | sha256sum -c -
 FROM run AS cosigned
 RUN wget https://get.example/i && wget https://get.example/i.sig && cosign verify-blob --signature i.sig i

@@ -26,7 +26,7 @@ COPY --from=BASE /a /a
 COPY --from=build-amd64 --chown=1:1 /a /a
 COPY --chown=1:1 --from=nginx:1.27 /etc/nginx /etc/nginx
 COPY --from="redis:7" /a /a
-COPY --link --from=ghcr.io/astral-sh/uv:0.4 /uv /bin/
+COPY --link --from=registry.example/astral-sh/uv:0.4 /uv /bin/
 RUN --mount=type=bind,from=base,target=/b --mount=from=golang,target=/go true
 ONBUILD COPY --from=postgres:16 /a /a
 ONBUILD RUN apt-get install -y curl
