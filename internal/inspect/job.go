@@ -310,8 +310,12 @@ func (j *job) text() []byte {
 // strays counts the readers that were given up and have not come back.
 type strays struct{ atomic.Int64 }
 
-// maxStrays is how many readers may be lost before no more are started.
-const maxStrays = 16
+const (
+	// maxStrays is how many readers may be lost before no more are started.
+	maxStrays = 16
+	// grace is how long a reader has to heed the end of its context.
+	grace = 250 * time.Millisecond
+)
 
 // guard calls a reader. A panic or a passed time limit is a gap. It returns true
 // when the reader was given up, and then still runs: nothing that it uses may be
@@ -333,8 +337,8 @@ func (c *collector) guard(j *job, reader string, call func(context.Context)) (go
 	select {
 	case panicked = <-done:
 	case <-ctx.Done():
-		// A reader that heeds its context ends now; others are left behind.
-		grace := time.NewTimer(time.Second)
+		// A reader that heeds its context ends soon; others are left behind.
+		grace := time.NewTimer(grace)
 		defer grace.Stop()
 		select {
 		case panicked = <-done:

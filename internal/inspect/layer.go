@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"touchstone.dev/touchstone"
@@ -70,14 +71,27 @@ func (run *inspection) readLayer(ctx context.Context, l *layer) error {
 	case l.Root != "":
 		err = run.readFolder(ctx, l)
 	default:
-		if err = run.verify(ctx, l); err == nil && !l.known {
-			err = run.readStream(ctx, l)
-		}
+		err = run.readTar(ctx, l)
 	}
 	if err != nil {
 		return err
 	}
 	return run.openEntries(l)
+}
+
+// readTar finds what was read before, or reads the layer whole.
+func (run *inspection) readTar(ctx context.Context, l *layer) error {
+	if err := run.verify(ctx, l); err != nil {
+		return err
+	}
+	if l.known {
+		err := run.openEntries(l)
+		if !errors.Is(err, blob.ErrAbsent) {
+			return err
+		}
+		l.known, l.record, l.forms = false, record{}, nil // its manifest was damaged
+	}
+	return run.readStream(ctx, l)
 }
 
 // openEntries maps the manifest of the layer.
