@@ -240,6 +240,8 @@ func TestSplit(t *testing.T) {
 		{"sync.OnceFunc.func1", "sync", []string{"OnceFunc", "OnceFunc.func1"}},
 		{"main.main.OnceFunc.func1", "main", []string{"main", "main.OnceFunc", "OnceFunc", "OnceFunc.func1"}},
 		{"main.main.(*T).M.func2", "main", []string{"main", "T.M"}},
+		{"go.uber.org/zap.(*Logger).Info", "go.uber.org/zap", []string{"Logger.Info"}},
+		{"type.example/x.F", "type.example/x", []string{"F"}},
 		{"a.init.0", "a", []string{"init", "init.0"}},
 		{"a.(*struct { b/c.T }).M", "a", []string{"struct { b/c.T }.M"}},
 		{"type:.eq.a/b.T", "", nil},

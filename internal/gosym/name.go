@@ -10,8 +10,8 @@ import (
 // and "(*Decoder).Decode". ok is false for what the compiler and linker made for
 // themselves (equality of types, build ids).
 func split(name string) (pkgPath, rest string, ok bool) {
-	if strings.HasPrefix(name, "type:") || strings.HasPrefix(name, "type..") ||
-		strings.HasPrefix(name, "go:") || strings.HasPrefix(name, "go.") {
+	// Before Go 1.20 some of these began with "go.", as import paths may.
+	if strings.HasPrefix(name, "type:") || strings.HasPrefix(name, "type..") || strings.HasPrefix(name, "go:") {
 		return "", "", false
 	}
 	name = withoutTypeArguments(name)
