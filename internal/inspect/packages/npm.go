@@ -11,7 +11,7 @@ import (
 	"touchstone.dev/touchstone"
 )
 
-// readNPM reads the package.json of an installed package (docs.npmjs.com,
+// readNPM reads the package.json of an installed package (npm docs,
 // "package.json"). One without name and version only steers tools and proves
 // nothing. Nothing but name, version and licence is looked at: the other fields
 // take more shapes than anybody has written down, and none of them may hide a
