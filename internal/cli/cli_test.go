@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"io"
+	"log"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -50,7 +52,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			server := httptest.NewServer(registry.New())
+			server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 			env.Defer(server.Close)
 			env.Setenv("REGISTRY", strings.TrimPrefix(server.URL, "http://"))
 			env.Setenv("TOUCHSTONE_DATA", filepath.Join(env.WorkDir, "data"))
@@ -111,7 +113,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// damage overwrites the middle of every index below a folder.
+// damage overwrites the last three quarters of every index below a folder.
 func damage(ts *testscript.TestScript, _ bool, args []string) {
 	found := 0
 	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, e os.DirEntry, err error) error {
@@ -123,12 +125,15 @@ func damage(ts *testscript.TestScript, _ bool, args []string) {
 			return err
 		}
 		found++
+		if err := os.Chmod(path, 0o600); err != nil {
+			return err
+		}
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		_, err = f.WriteAt(make([]byte, info.Size()/2), info.Size()/4)
+		_, err = f.WriteAt(bytes.Repeat([]byte{0xff}, int(info.Size()*3/4)), info.Size()/4)
 		return err
 	}))
 	if found == 0 {

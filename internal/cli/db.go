@@ -124,9 +124,7 @@ func (p *program) dbStatus() *cobra.Command {
 				return outside(err)
 			}
 			if asJSON {
-				e := json.NewEncoder(p.stdout)
-				e.SetIndent("", "  ")
-				return e.Encode(struct {
+				return p.json(struct {
 					Schema string `json:"schema"`
 					advisory.Status
 				}{advisory.Schema, s})
@@ -140,6 +138,14 @@ func (p *program) dbStatus() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
+}
+
+// json writes a document for machines.
+func (p *program) json(v any) error {
+	e := json.NewEncoder(p.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return outside(e.Encode(v))
 }
 
 func (p *program) status(s *advisory.Status) {
@@ -178,14 +184,10 @@ func (p *program) dbFind() *cobra.Command {
 			if len(list) == 0 {
 				return fmt.Errorf("no advisory here is called %s\nhint: touchstone db status tells which are there", args[0])
 			}
-			e := json.NewEncoder(p.stdout)
-			e.SetIndent("", "  ")
-			for i := range list {
-				if err := e.Encode(&list[i]); err != nil {
-					return outside(err)
-				}
-			}
-			return nil
+			return p.json(struct {
+				Schema     string              `json:"schema"`
+				Advisories []advisory.Advisory `json:"advisories"`
+			}{"touchstone.dev/advisory/v1", list})
 		},
 	}
 }
