@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"touchstone.dev/touchstone"
 )
@@ -171,63 +169,4 @@ func (r *redactor) text(place, text string) string {
 	}
 	shown.WriteString(text[end:])
 	return shown.String()
-}
-
-// commandForm finds a secret in a command by what stands before it.
-type commandForm struct {
-	kind string
-	// pattern has the secret in its group "secret" and, where something must be
-	// said of its name, that in "name".
-	pattern *regexp.Regexp
-}
-
-// The forms in which a command gives away a secret. A value may be quoted; one
-// that begins with "$" is a variable and never one (see isSecret).
-var commandForms = sync.OnceValue(func() []commandForm {
-	const (
-		value = `(?:"(?P<secret>[^"\n]*)"|'(?P<secret>[^'\n]*)'|(?P<secret>[^\s"';&|)]+))`
-		user  = `[A-Za-z0-9_.@\\-]+`
-	)
-	form := func(kind, pattern string) commandForm { return commandForm{kind, regexp.MustCompile(pattern)} }
-	return []commandForm{
-		// NAME=value: build arguments ("RUN |1 TOKEN=…"), ENV, ARG, --option=value
-		form("password", `(?P<name>[A-Za-z0-9_.:/-]+)=`+value),
-		form("password", `--?(?P<name>[A-Za-z][A-Za-z0-9-]*)\s+`+value),
-		form("password", `\b(?:curl|http)\b[^|;&\n]*?\s(?:-u|--user|--proxy-user)[ =]?["']?`+user+`:(?P<secret>[^\s"';&|]+)`),
-		form("password", `\bsshpass\s+-p\s*`+value),
-		form("password", `\b(?:docker|podman|helm|oras|crane|skopeo|buildah)\b[^|;&\n]*\blogin\b[^|;&\n]*?\s-p[ =]?`+value),
-		form("password", `(?i)\b(?:proxy-)?authorization:\s*(?:basic|bearer|token)\s+(?P<secret>[^\s"']+)`),
-		form("password", `(?i)\b(?:private-token|job-token|deploy-token|x-api-key|x-auth-token|x-jfrog-art-api):\s*(?P<secret>[^\s"']+)`),
-		form("password", `\becho\s+(?:-\w+\s+)*["']?[a-z_][a-z0-9_-]*:(?P<secret>[^\s"'|]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`),
-	}
-})
-
-// inCommand finds the secrets that a command line holds.
-func inCommand(text string) []match {
-	var found []match
-	for _, f := range commandForms() {
-		names := f.pattern.SubexpNames()
-		for at := 0; at < len(text); {
-			where := f.pattern.FindStringSubmatchIndex(text[at:])
-			if where == nil {
-				break
-			}
-			next := at + max(where[1], 1)
-			named := true
-			for g, name := range names {
-				from, to := where[2*g], where[2*g+1]
-				switch {
-				case from < 0:
-				case name == "name":
-					named = secretName(text[at+from : at+to])
-					next = at + to // a value may hold the next name
-				case name == "secret" && named && isSecret(text[at+from:at+to]):
-					found = append(found, match{kind: f.kind, from: at + from, to: at + to})
-					next = at + to
-				}
-			}
-			at = next
-		}
-	}
-	return found
 }

@@ -8,9 +8,6 @@ type match struct {
 	// its line breaks, so that the same key has the same fingerprint however it
 	// is written down.
 	value []byte
-	// proved is true where a checksum or the structure of the value shows that
-	// it is no sample.
-	proved bool
 }
 
 // form is a kind of secret that is recognised by its own looks.
@@ -41,10 +38,9 @@ func formTable() []form {
 		ocean   = "digitalocean-token"
 		docker  = "docker-hub-token"
 		shopify = "shopify-token"
-		upper   = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		base62  = upper + "abcdefghijklmnopqrstuvwxyz"
-		url64   = base62 + "-_"
-		base64  = base62 + "+/"
+		word    = alphanumeric
+		url64   = alphanumeric + "-_"
+		base64  = alphanumeric + "+/"
 		base32  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 		hex     = "0123456789abcdef"
 		bech32  = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"
@@ -60,13 +56,13 @@ func formTable() []form {
 		{kind: "aws-access-key", anchor: "ASIA", find: awsKey(base32)},
 		// GitHub, "Behind GitHub's new authentication token formats" (2021): the
 		// last six digits are a CRC-32 in base 62. npm's are made the same way.
-		{kind: github, anchor: "ghp_", find: checked(base62, 36)},
-		{kind: github, anchor: "gho_", find: checked(base62, 36)},
-		{kind: github, anchor: "ghu_", find: checked(base62, 36)},
-		{kind: github, anchor: "ghs_", find: checked(base62, 36)},
-		{kind: github, anchor: "ghr_", find: checked(base62, 36, 76)},
-		{kind: github, anchor: "github_pat_", probe: 3, find: one(base62+"_", 82, 82)},
-		{kind: "npm-token", anchor: "npm_", find: checked(base62, 36)},
+		{kind: github, anchor: "ghp_", find: checked(36)},
+		{kind: github, anchor: "gho_", find: checked(36)},
+		{kind: github, anchor: "ghu_", find: checked(36)},
+		{kind: github, anchor: "ghs_", find: checked(36)},
+		{kind: github, anchor: "ghr_", find: checked(36, 76)},
+		{kind: github, anchor: "github_pat_", probe: 3, find: one(word+"_", 82, 82)},
+		{kind: "npm-token", anchor: "npm_", find: checked(36)},
 		// GitLab, "Token overview"; a routable token has two dots more.
 		{kind: gitlab, anchor: "glpat-", find: one(url64+".", 20, 320)},
 		{kind: gitlab, anchor: "gldt-", find: one(url64+".", 20, 320)},
@@ -74,21 +70,21 @@ func formTable() []form {
 		{kind: gitlab, anchor: "glptt-", find: one(url64+".", 40, 320)},
 		{kind: gitlab, anchor: "glcbt-", find: one(url64+".", 20, 320)},
 		{kind: "pypi-token", anchor: "pypi-AgEIcHlwaS5vcmc", probe: 5, find: one(url64, 50, 1000)},
-		{kind: slack, anchor: "xoxb-", find: slackToken(url64)},
-		{kind: slack, anchor: "xoxp-", find: slackToken(url64)},
-		{kind: slack, anchor: "xoxa-", find: slackToken(url64)},
-		{kind: slack, anchor: "xoxr-", find: slackToken(url64)},
+		{kind: slack, anchor: "xoxb-", find: slackToken()},
+		{kind: slack, anchor: "xoxp-", find: slackToken()},
+		{kind: slack, anchor: "xoxa-", find: slackToken()},
+		{kind: slack, anchor: "xoxr-", find: slackToken()},
 		{kind: slack, anchor: "xapp-1-", probe: 3, find: one(url64, 60, 200)},
-		{kind: "slack-webhook", anchor: "hooks.slack.com/services/T", probe: 9, find: one(base62+"/", 40, 60)},
-		{kind: stripe, anchor: "sk_live_", find: one(base62, 24, 250)},
-		{kind: stripe, anchor: "rk_live_", find: one(base62, 24, 250)},
+		{kind: "slack-webhook", anchor: "hooks.slack.com/services/T", probe: 9, find: one(word+"/", 40, 60)},
+		{kind: stripe, anchor: "sk_live_", find: one(word, 24, 250)},
+		{kind: stripe, anchor: "rk_live_", find: one(word, 24, 250)},
 		{kind: "google-api-key", anchor: "AIza", find: one(url64, 35, 35)},
 		{kind: "google-oauth-secret", anchor: "GOCSPX-", find: one(url64, 28, 28)},
 		{kind: "sendgrid-key", anchor: "SG.", find: one(url64+".", 66, 66)},
 		// Both parts of the key lie around this one, "OpenAI" in base64.
 		{kind: "openai-key", anchor: "T3BlbkFJ", find: around("sk-", url64, 20)},
 		{kind: "anthropic-key", anchor: "sk-ant-api03-", find: one(url64, 90, 110)},
-		{kind: "huggingface-token", anchor: "hf_", find: one(base62, 34, 34)},
+		{kind: "huggingface-token", anchor: "hf_", find: one(word, 34, 34)},
 		{kind: ocean, anchor: "dop_v1_", probe: 3, find: one(hex, 64, 64)},
 		{kind: ocean, anchor: "doo_v1_", probe: 3, find: one(hex, 64, 64)},
 		{kind: ocean, anchor: "dor_v1_", probe: 3, find: one(hex, 64, 64)},
@@ -96,7 +92,7 @@ func formTable() []form {
 		{kind: docker, anchor: "dckr_pat_", probe: 2, find: one(url64, 27, 27)},
 		{kind: docker, anchor: "dckr_oat_", probe: 2, find: one(url64, 32, 32)},
 		{kind: "rubygems-key", anchor: "rubygems_", probe: 1, find: one(hex, 48, 48)},
-		{kind: "grafana-token", anchor: "glsa_", find: one(base62+"_", 41, 41)},
+		{kind: "grafana-token", anchor: "glsa_", find: one(word+"_", 41, 41)},
 		{kind: shopify, anchor: "shpat_", find: one(hex, 32, 32)},
 		{kind: shopify, anchor: "shpss_", find: one(hex, 32, 32)},
 		{kind: "atlassian-token", anchor: "ATATT3xFfGF0", probe: 2, find: one(url64+"=", 150, 250)},

@@ -28,11 +28,11 @@ func privateKey(text []byte, from, to int) (match, bool) {
 		return match{}, false
 	}
 	to += len("-----")
-	length := bytes.Index(text[to:min(len(text), to+maxKey)], []byte("-----END"))
-	if length < 0 {
+	length := bytes.Index(text[to:min(len(text), to+maxKey)], []byte("-----"))
+	if length < 0 || !hasAt(text, to+length, "-----END") {
 		return match{}, false
 	}
-	m := match{kind: "private-key", from: from - len(line) + begin, to: to + length, proved: false}
+	m := match{kind: "private-key", from: from - len(line) + begin, to: to + length}
 	body := text[to : to+length]
 	encrypted := label == "ENCRYPTED" || bytes.Contains(body, []byte("ENCRYPTED"))
 	var ok bool
@@ -79,7 +79,7 @@ func armoured(body []byte) (value []byte, ok bool) {
 	body = bytes.ReplaceAll(body, []byte(`\r`), nil)
 	body = bytes.ReplaceAll(body, []byte(`\n`), []byte("\n"))
 	for line := range bytes.SplitSeq(body, []byte("\n")) {
-		line = bytes.Trim(line, " \t\r\"'+,;`|\\()")
+		line = unquoted(line)
 		switch {
 		case len(line) == 0, bytes.Contains(line, []byte(": ")), line[0] == '=':
 			continue
@@ -94,6 +94,20 @@ func armoured(body []byte) (value []byte, ok bool) {
 		}
 	}
 	return value, len(value) >= 60
+}
+
+// unquoted returns a line without what source code puts around it. A "+" joins
+// strings only beside a quotation mark; elsewhere it is base64.
+func unquoted(line []byte) []byte {
+	const blanks, quotes = " \t\r,;()\\|", "\"'`"
+	line = bytes.Trim(line, blanks)
+	if inner := bytes.TrimRight(bytes.TrimSuffix(line, []byte("+")), blanks); len(inner) > 0 && bytes.IndexByte([]byte(quotes), inner[len(inner)-1]) >= 0 {
+		line = inner
+	}
+	if inner := bytes.TrimLeft(bytes.TrimPrefix(line, []byte("+")), blanks); len(inner) > 0 && bytes.IndexByte([]byte(quotes), inner[0]) >= 0 {
+		line = inner
+	}
+	return bytes.Trim(line, quotes)
 }
 
 // isSequence reports whether raw is one DER sequence and nothing else, as PKCS #1,
@@ -134,7 +148,10 @@ func isSecretKeyPacket(b byte) bool {
 // encodedKey finds a private key that is encoded in base64 as a whole; the
 // anchor is "-----BEGIN".
 func encodedKey(text []byte, from, _ int) (match, bool) {
-	set := newAlphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+	set := newAlphabet(alphanumeric + "+/")
+	if from > 0 && set[text[from-1]] {
+		return match{}, false
+	}
 	n := set.length(text, from, maxKey)
 	if n > maxKey {
 		return match{}, false

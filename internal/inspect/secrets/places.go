@@ -174,7 +174,7 @@ func isHash(field []byte) bool {
 	case bytes.HasPrefix(field, []byte("{SHA}")):
 		return true
 	}
-	set := newAlphabet("./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+	set := newAlphabet(alphanumeric + "./")
 	body := bytes.TrimPrefix(field, []byte("_"))
 	return set.length(body, 0, len(body)) == len(body) && (len(field) == 13 && field[0] != '_' || len(field) == 20 && field[0] == '_')
 }

@@ -37,6 +37,9 @@ func (a *alphabet) before(text []byte, at, limit int) int {
 	return n
 }
 
+// alphanumeric are the digits of base 62, in order.
+const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
 // isToken reports whether a byte may be part of a token: of base64 for URLs.
 func isToken(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
@@ -81,8 +84,8 @@ func around(head, chars string, least int) finder {
 
 // slackToken finds tokens whose parts are joined by "-", the first of them a
 // number: xoxb-123456789012-….
-func slackToken(chars string) finder {
-	set, digits := newAlphabet(chars), newAlphabet("0123456789")
+func slackToken() finder {
+	set, digits := newAlphabet(alphanumeric+"-_"), newAlphabet("0123456789")
 	return func(text []byte, from, to int) (match, bool) {
 		n := set.length(text, to, 250)
 		first := digits.length(text, to, 20)
@@ -95,24 +98,23 @@ func slackToken(chars string) finder {
 
 // checked finds tokens of given lengths that end in a checksum: six digits in
 // base 62 of the CRC-32 of what lies between anchor and checksum.
-func checked(chars string, lengths ...int) finder {
-	set := newAlphabet(chars)
+func checked(lengths ...int) finder {
+	set := newAlphabet(alphanumeric)
 	return func(text []byte, from, to int) (match, bool) {
 		n := set.length(text, to, 100)
 		if !slices.Contains(lengths, n) || !fresh(text, from) {
 			return match{}, false
 		}
 		body, sum := text[to:to+n-6], text[to+n-6:to+n]
-		return match{from: from, to: to + n, proved: true}, bytes.Equal(sum, base62(crc32.ChecksumIEEE(body)))
+		return match{from: from, to: to + n}, bytes.Equal(sum, base62(crc32.ChecksumIEEE(body)))
 	}
 }
 
 // base62 returns the last six digits of n in base 62.
 func base62(n uint32) []byte {
-	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	out := make([]byte, 6)
 	for i := len(out) - 1; i >= 0; i-- {
-		out[i] = digits[n%62]
+		out[i] = alphanumeric[n%62]
 		n /= 62
 	}
 	return out
@@ -124,7 +126,7 @@ func base62(n uint32) []byte {
 func awsKey(chars string) finder {
 	const reach = 300
 	id := newAlphabet(chars)
-	set := newAlphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+	set := newAlphabet(alphanumeric + "+/")
 	return func(text []byte, from, to int) (match, bool) {
 		if id.length(text, to, 16) != 16 || !fresh(text, from) || !plausible(text[from:to+16]) {
 			return match{}, false

@@ -16,7 +16,8 @@ const shortest = 24
 // Text is wanted; programs and other binary files are not: the forms are in many
 // of them as the strings of those who look for them, and what is in a picture or
 // archive is not text. Documentation, translations and headers that packages of
-// the operating system bring are not wanted either, nor their databases.
+// the operating system bring are not wanted either, nor their databases, nor the
+// Go distribution, which has keys for its own tests.
 func Wants(name string, size int64, head []byte) bool {
 	if size <= 0 || len(head) == 0 || isBinary(head) || isPackaged(name) {
 		return false
@@ -42,7 +43,7 @@ func isPackaged(name string) bool {
 	switch {
 	case strings.HasPrefix(name, "usr/share/"):
 		rest = name[len("usr/share/"):]
-	case strings.HasPrefix(name, "usr/include/"), strings.HasPrefix(name, "var/lib/dpkg/"), strings.HasPrefix(name, "lib/apk/db/"),
+	case strings.HasPrefix(name, "usr/local/go/"), strings.HasPrefix(name, "usr/include/"), strings.HasPrefix(name, "var/lib/dpkg/"), strings.HasPrefix(name, "lib/apk/db/"),
 		strings.HasPrefix(name, "var/lib/apt/lists/"), strings.HasPrefix(name, "usr/lib/sysimage/"):
 		return true
 	default:
@@ -57,32 +58,46 @@ func isPackaged(name string) bool {
 	return false
 }
 
-// isSample reports whether the file is a sample or test of a published library:
-// there, keys and passwords are there to be read. Samples and tests of the
-// application itself are looked at; a key in them opens something all too often.
-func isSample(name string) bool {
-	published := false
-	for dir := path.Dir(name); dir != ""; {
-		var first string
-		first, dir, _ = strings.Cut(dir, "/")
-		if published {
-			switch strings.ToLower(first) {
-			case "test", "tests", "testing", "testdata", "__tests__", "test_data", "spec", "specs", "fixture", "fixtures", "__fixtures__",
-				"example", "examples", "sample", "samples", "demo", "demos", "doc", "docs", "cookbook", "benchmark", "benchmarks":
-				return true
-			}
+// origin says of a file whether it is of a published library and, of those,
+// whether it is a sample, a test or a description: there, keys and passwords are
+// there to be read. Samples and tests of the application itself are looked at; a
+// key in them opens something all too often.
+func origin(name string) (published, sample bool) {
+	published = strings.HasPrefix(name, "usr/lib") || strings.HasPrefix(name, "usr/share/")
+	before := ""
+	for rest := name; rest != ""; {
+		var part string
+		part, rest, _ = strings.Cut(rest, "/")
+		if published && saysSample(part) {
+			return true, true
 		}
-		switch first {
-		case "node_modules", "site-packages", "dist-packages", "gems", "vendor", "mod":
+		switch part {
+		case "node_modules", "site-packages", "dist-packages", "gems", "vendor":
 			published = true
-			if isProse(path.Base(name)) {
-				return true
-			}
-		case "lib", "lib64", "share", "src":
-			published = published || strings.HasPrefix(name, "usr/")
+		case "mod":
+			published = published || before == "pkg" // Go's module cache
 		default:
-			published = published || strings.HasPrefix(first, "python2.") || strings.HasPrefix(first, "python3")
+			published = published || before == "lib" && strings.HasPrefix(part, "python")
 		}
+		before = part
+	}
+	return published, published && isProse(path.Base(name))
+}
+
+// saysSample reports whether one of the words in a part of a path says that it
+// holds tests, samples or documentation.
+func saysSample(part string) bool {
+	for len(part) > 0 {
+		n := 0
+		for n < len(part) && (part[n]|0x20 >= 'a' && part[n]|0x20 <= 'z') {
+			n++
+		}
+		switch strings.ToLower(part[:n]) {
+		case "test", "tests", "testing", "testdata", "testutil", "testutils", "testonly", "spec", "specs", "mock", "mocks", "fixture", "fixtures",
+			"example", "examples", "sample", "samples", "demo", "demos", "doc", "docs", "cookbook", "benchmark", "benchmarks":
+			return true
+		}
+		part = part[min(n+1, len(part)):]
 	}
 	return false
 }
