@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// TestFolder prints what is found in a root file system in place, for whoever
-// wants to look for false alarms: TOUCHSTONE_TEST_ROOT=/some/root go test -run
-// Folder -v. It prints no values.
+// The project itself holds nothing that looks like a secret: whoever looks into
+// it with a tool like this one must not be alarmed. Another folder is looked at,
+// without judging it, with TOUCHSTONE_TEST_ROOT=/some/root go test -run Folder -v:
+// so false alarms are found. Values are not printed.
 func TestFolder(t *testing.T) {
-	root := os.Getenv("TOUCHSTONE_TEST_ROOT")
-	if root == "" {
-		t.Skip("TOUCHSTONE_TEST_ROOT names no root file system")
+	root, given := os.LookupEnv("TOUCHSTONE_TEST_ROOT")
+	if !given {
+		root = filepath.Join("..", "..", "..")
 	}
 	var wanted, looked int64
 	var files, kept int
@@ -24,7 +25,7 @@ func TestFolder(t *testing.T) {
 			return nil
 		}
 		rel, _ := filepath.Rel(root, name)
-		if d.IsDir() && (rel == "proc" || rel == "sys" || rel == "dev") {
+		if d.IsDir() && (rel == "proc" || rel == "sys" || rel == "dev" || rel == ".git") {
 			return filepath.SkipDir
 		}
 		if !d.Type().IsRegular() {
@@ -49,6 +50,9 @@ func TestFolder(t *testing.T) {
 		scanning += time.Since(start)
 		for _, s := range found {
 			t.Logf("%s %s:%d", s.Kind, s.Path, s.Line)
+			if !given {
+				t.Fail()
+			}
 		}
 		return nil
 	})
