@@ -33,6 +33,7 @@ func (s *screen) decision(c *touchstone.Check) {
 	}
 	s.rest(d)
 	s.todo(c)
+	s.spared(c)
 	s.gaps(c)
 	s.next(c)
 }

@@ -28,6 +28,7 @@ func (s *screen) road(c *touchstone.Check) {
 	s.marks(c.Road, rows)
 	s.whys(rows)
 	s.todo(c)
+	s.spared(c)
 	s.gaps(c)
 }
 
