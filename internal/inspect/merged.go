@@ -174,14 +174,14 @@ func (m *merged) excused(layer int, g *touchstone.Gap, owned map[string]int) boo
 	return !ok
 }
 
-// Entries walks the tree. SHA-256s are left out: a surface is not made of them,
-// and millions of strings would be.
+// Entries walks the tree. SHA-256s are left out but of what can be executed:
+// millions of strings would be made for nothing.
 func (m *merged) Entries() iter.Seq[*surface.Entry] {
 	return func(yield func(*surface.Entry) bool) {
 		c := m.manifest.Start()
 		for c.Next() {
 			e := c.Entry()
-			e.Hashed = false
+			e.Hashed = e.Hashed && e.Exec != manifest.ExecNone
 			out := &surface.Entry{File: e.File()}
 			if e.Kind == manifest.Regular {
 				out.Facts, out.Capability = m.known(out.Path)

@@ -12,6 +12,8 @@ import (
 
 // Entry is one entry of the squashed tree.
 type Entry struct {
+	// File needs no SHA-256 but where it can be executed: copies and hard links
+	// of one program are known by it.
 	touchstone.File
 	// Facts are those of the regular file, from the layer that it comes from;
 	// nil where there are none.
