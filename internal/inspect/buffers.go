@@ -18,9 +18,15 @@ type buffers struct {
 
 const smallestBuffer = 12 // 4 KiB
 
+// class returns the logarithm of the capacity for n bytes.
+func class(n int) int { return max(bits.Len(uint(max(n, 1)-1)), smallestBuffer) }
+
+// capacity returns what n bytes take.
+func capacity(n int) int64 { return 1 << class(n) }
+
 // get returns n bytes of any content.
 func (b *buffers) get(n int) []byte {
-	class := max(bits.Len(uint(max(n, 1)-1)), smallestBuffer)
+	class := class(n)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if free := b.free[class]; len(free) > 0 {
@@ -34,7 +40,7 @@ func (b *buffers) get(n int) []byte {
 
 // put takes back what get returned. Nobody may use it any more.
 func (b *buffers) put(buf []byte) {
-	class := bits.Len(uint(cap(buf) - 1))
+	class := class(cap(buf))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.kept+int64(cap(buf)) > b.limit {

@@ -98,7 +98,7 @@ type Inspector struct {
 	running *semaphore.Weighted // readers running
 	held    *semaphore.Weighted // bytes of content held for readers
 	buffers buffers
-	strays  strays
+	workers workers
 }
 
 // New returns an Inspector. It points TMPDIR at its own scratch folder until
@@ -119,6 +119,7 @@ func New(c Config) (*Inspector, error) {
 		running: semaphore.NewWeighted(int64(c.Parallel)),
 		held:    semaphore.NewWeighted(c.heldBytes()),
 		buffers: buffers{limit: c.heldBytes() / 2},
+		workers: workers{idle: make(chan *worker, c.Parallel)},
 	}
 	if in.store == nil {
 		if in.store, err = blob.Open(blob.Config{Dir: s.path("store"), Now: c.Now}); err != nil {
@@ -130,7 +131,10 @@ func New(c Config) (*Inspector, error) {
 }
 
 // Close removes the temporary files and gives TMPDIR back.
-func (in *Inspector) Close() error { return in.scratch.close() }
+func (in *Inspector) Close() error {
+	in.workers.close()
+	return in.scratch.close()
+}
 
 func (c Config) withDefaults() Config {
 	if c.Parallel <= 0 {
@@ -164,13 +168,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// heldBytes is the part of the budget for files held for readers; the rest is
-// for the layers themselves: stages of the stream and entries being sorted.
-func (c Config) heldBytes() int64 { return max(c.MemoryBudget/2, 2*maxInMemory) }
+// heldBytes is the part of the budget for files held for readers; half as much
+// again is kept for the next ones. The rest is for the layers themselves: stages
+// of the stream and entries being sorted.
+func (c Config) heldBytes() int64 { return max(c.MemoryBudget*3/8, 2*maxInMemory) }
 
 // parallelLayers is how many layers fit beside the held files.
 func (c Config) parallelLayers() int {
-	return max(1, min(c.Parallel, int(c.MemoryBudget/2/layerBytes)))
+	return max(1, min(c.Parallel, int(c.MemoryBudget*7/16/layerBytes)))
 }
 
 // layerBytes is about what reading one layer holds at once.

@@ -2,15 +2,10 @@ package inspect
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"strings"
-	"sync/atomic"
-	"time"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/inspect/packages"
@@ -67,7 +62,7 @@ func (s *scanner) take(j *job, head []byte, content io.Reader) error {
 		s.keepFacts(j)
 		return s.skim(content, j.size-int64(len(head)))
 	}
-	j.cost = min(max(j.size, 16<<10), maxInMemory)
+	j.cost = min(capacity(int(min(j.size, maxInMemory))), maxInMemory)
 	if err := s.in.held.Acquire(s.ctx, j.cost); err != nil {
 		return err
 	}
@@ -136,13 +131,13 @@ func (c *collector) later(j *job, head []byte) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting+j.cost > maxDeferred {
+	if c.waiting+capacity(int(j.size)) > maxDeferred {
 		return false
 	}
 	// What waits must not starve what is read now, also not in other layers.
 	c.in.held.Release(j.cost)
 	j.cost = 0
-	c.waiting += max(j.size, 16<<10)
+	c.waiting += capacity(int(j.size))
 	c.deferred = append(c.deferred, j)
 	return true
 }
@@ -208,42 +203,6 @@ func (c *collector) fail(err error) {
 	}
 }
 
-// read has each reader that wants the file look at it.
-func (c *collector) read(j *job) {
-	f := finding{path: j.path, number: j.number, facts: j.facts}
-	gone := false // a reader that was given up still looks at the content
-	if j.wants.surface && !gone {
-		var facts surface.Facts
-		if gone = c.guard(j, "surface", func(context.Context) { facts = surface.Look(j.path, j.size, j.head(), j.content()) }); !gone {
-			f.facts = facts
-		}
-	}
-	if j.wants.secrets && !gone {
-		var found []touchstone.Secret
-		if gone = c.guard(j, "secrets", func(context.Context) { found = secrets.Scan(j.path, j.text(), c.in.config.Key) }); !gone {
-			f.secrets = found
-		}
-	}
-	if j.wants.packages && !gone {
-		var result packages.Result
-		gone = c.guard(j, "packages", func(ctx context.Context) {
-			result = c.in.readers.Read(ctx, packages.Input{Path: j.path, Info: j.info, Content: j.content(), Size: j.size, FS: &c.kept})
-		})
-		if !gone {
-			f.result = result
-			f.result.Packages, f.result.Symbols = c.keepSymbols(result)
-		}
-	}
-	if gone {
-		c.in.held.Release(j.cost) // the memory is the collector's, once the stray ends
-	} else {
-		c.in.drop(j)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.keepFinding(f)
-}
-
 // keepSymbols puts the symbols of a binary into the store and names them in its
 // packages.
 func (c *collector) keepSymbols(r packages.Result) ([]touchstone.Package, []byte) {
@@ -305,69 +264,4 @@ func (j *job) text() []byte {
 	text := make([]byte, min(j.size, secrets.Limit))
 	n, _ := j.file.ReadAt(text, 0)
 	return text[:n]
-}
-
-// strays counts the readers that were given up and have not come back.
-type strays struct{ atomic.Int64 }
-
-const (
-	// maxStrays is how many readers may be lost before no more are started.
-	maxStrays = 16
-	// grace is how long a reader has to heed the end of its context.
-	grace = 250 * time.Millisecond
-)
-
-// guard calls a reader. A panic or a passed time limit is a gap. It returns true
-// when the reader was given up, and then still runs: nothing that it uses may be
-// used again.
-func (c *collector) guard(j *job, reader string, call func(context.Context)) (gone bool) {
-	if c.in.strays.Load() >= maxStrays {
-		c.lose(j, reader, "too many readers have not come back")
-		return false
-	}
-	limit := c.in.config.Limits.ReadingTime
-	ctx, cancel := context.WithTimeout(c.ctx, limit)
-	defer cancel()
-	done := make(chan any, 1)
-	go func() {
-		defer func() { done <- recover() }()
-		call(ctx)
-	}()
-	var panicked any
-	select {
-	case panicked = <-done:
-	case <-ctx.Done():
-		// A reader that heeds its context ends soon; others are left behind.
-		grace := time.NewTimer(grace)
-		defer grace.Stop()
-		select {
-		case panicked = <-done:
-		case <-grace.C:
-			gone = true
-			c.in.strays.Add(1)
-			go func() {
-				<-done
-				c.in.strays.Add(-1)
-			}()
-		}
-	}
-	switch {
-	case c.ctx.Err() != nil:
-		c.fail(c.ctx.Err())
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		c.lose(j, reader, fmt.Sprintf("reading took longer than %s", limit))
-	case panicked != nil:
-		reason, _, _ := strings.Cut(fmt.Sprint(panicked), "\n")
-		c.addf(touchstone.GapFailed, j.path, reader, "the reader panicked: %s", printable(reason))
-	}
-	return gone
-}
-
-// lose tells a gap whose cause is this machine's as much as the artifact's, so
-// that it is not remembered.
-func (c *collector) lose(j *job, reader, reason string) {
-	c.mu.Lock()
-	c.unstable = true
-	c.mu.Unlock()
-	c.addf(touchstone.GapFailed, j.path, reader, "%s", reason)
 }

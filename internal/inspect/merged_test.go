@@ -214,27 +214,31 @@ func TestAlpine(t *testing.T) {
 	}
 }
 
-func TestGuard(t *testing.T) {
+func TestReadersThatFail(t *testing.T) {
 	in := newInspector(t, Config{Limits: Limits{ReadingTime: time.Millisecond}})
 	c := in.newCollector(t.Context())
 	defer c.abandon()
 	forever := make(chan struct{})
 	defer close(forever)
-	c.guard(&job{path: "panics"}, "packages", func(context.Context) { panic("at the disco\nwith a trace") })
-	if gone := c.guard(&job{path: "heeds"}, "packages", func(ctx context.Context) { <-ctx.Done() }); gone {
+	r := &reading{job: &job{path: "panics"}, collector: c}
+	r.attempt(bySecrets, func() { panic("at the disco\nwith a trace") })
+	lose := func(path string) func(string) {
+		return func(reason string) { c.lose(&job{path: path}, readerName(byPackages), reason) }
+	}
+	if gone := c.within(func(ctx context.Context) { <-ctx.Done() }, lose("heeds")); gone {
 		t.Error("a reader that heeds its context was given up")
 	}
-	if gone := c.guard(&job{path: "hangs"}, "packages", func(context.Context) { <-forever }); !gone {
+	if gone := c.within(func(context.Context) { <-forever }, lose("hangs")); !gone {
 		t.Error("a reader that hangs was not given up")
 	}
 	var got []string
-	for _, g := range c.gaps.all() {
-		got = append(got, string(g.Kind)+" "+g.Path+": "+g.Reason)
+	for _, g := range append(c.gaps.all(), r.found.result.Gaps...) {
+		got = append(got, fmt.Sprintf("%s %s %s: %s", g.Kind, g.Reader, g.Path, g.Reason))
 	}
 	want := []string{
-		"failed hangs: reading took longer than 1ms",
-		"failed heeds: reading took longer than 1ms",
-		"failed panics: the reader panicked: at the disco",
+		"failed packages hangs: reading took longer than 1ms",
+		"failed packages heeds: reading took longer than 1ms",
+		"failed secrets panics: the reader panicked: at the disco",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("gaps (-want +got):\n%s", diff)
