@@ -64,7 +64,13 @@ func recognise(r io.Reader, compressed bool) (Kind, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return Other, err
 	}
-	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	if bytes.HasPrefix(head, []byte(mark)) {
+		head = head[len(mark):]
+		if _, err := in.Discard(len(mark)); err != nil {
+			return Other, err
+		}
+	}
+	text := bytes.TrimLeft(head, " \t\r\n")
 	switch {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
 		return Zip, nil
@@ -81,6 +87,9 @@ func recognise(r io.Reader, compressed bool) (Kind, error) {
 	}
 	return Other, nil
 }
+
+// mark is the byte order mark that some editors put before a text.
+const mark = "\xef\xbb\xbf"
 
 // kindOfJSON looks at the keys of the outermost object until one tells.
 func kindOfJSON(r io.Reader) (Kind, error) {
@@ -117,6 +126,7 @@ type Record struct {
 
 // Parse reads one record of either format.
 func Parse(b []byte) (Record, error) {
+	b = bytes.TrimPrefix(b, []byte(mark))
 	// Nearly every record is OSV: it is read at once, and again only when it
 	// turns out to be the other.
 	var record struct {
@@ -159,7 +169,7 @@ func ReadKEV(path string) (*cve.Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the list of known exploited vulnerabilities: %w", err)
 	}
-	return cve.ParseCatalog(b)
+	return cve.ParseCatalog(bytes.TrimPrefix(b, []byte(mark)))
 }
 
 // OpenEPSS opens the scores for cve.ReadEPSS, decompressed and bounded.

@@ -122,7 +122,7 @@ func fill(buf *bytes.Buffer, f *zip.File) (int64, error) {
 }
 
 func looksLikeJSON(b []byte) bool {
-	b = bytes.TrimLeft(b, " \t\r\n")
+	b = bytes.TrimLeft(bytes.TrimPrefix(b, []byte(mark)), " \t\r\n")
 	return len(b) > 0 && b[0] == '{'
 }
 

@@ -26,7 +26,8 @@ type Version struct {
 	family string // the ecosystem whose order holds, as package semantic names it
 	text   string
 	plain  plain
-	parsed semantic.Version // nil until needed when plain is set
+	debian debian
+	parsed semantic.Version // nil until needed when one of the above is set
 }
 
 // Parse reads text as a version of the ecosystem, which is OSV's name with or
@@ -37,8 +38,15 @@ func Parse(ecosystem, text string) (Version, error) {
 	if why := fault(family, v.text); why != "" {
 		return Version{}, fmt.Errorf("%w: %q is %s", ErrIncomparable, clip(text), why)
 	}
-	v.plain = parsePlain(v.text)
-	if v.plain.n > 0 {
+	switch family {
+	case "Debian", "Ubuntu":
+		v.debian = parseDebian(v.text)
+	case "Alpine", "Wolfi", "Chainguard", "MinimOS", "Alpaquita", "BellSoft Hardened Containers":
+		v.plain = parsePlain(v.text, true)
+	default:
+		v.plain = parsePlain(v.text, false)
+	}
+	if v.plain.n > 0 || v.debian.ok {
 		return v, nil
 	}
 	if err := v.parse(); err != nil {
@@ -50,8 +58,11 @@ func Parse(ecosystem, text string) (Version, error) {
 // Compare returns -1, 0 or +1 as v is lower than, equal to or higher than w,
 // which must be of the same ecosystem.
 func (v Version) Compare(w Version) (int, error) {
-	if v.plain.n > 0 && v.plain.n == w.plain.n {
+	switch {
+	case v.plain.comparable(&w.plain):
 		return v.plain.compare(&w.plain), nil
+	case v.debian.ok && w.debian.ok:
+		return v.debian.compare(&w.debian), nil
 	}
 	if err := v.parse(); err != nil {
 		return 0, err
