@@ -37,7 +37,8 @@ lint: $(LINT)
 	$(LINT) run ./...
 
 bench: build
-	go test -run '^$$' -bench . -benchtime 1s -timeout 40m ./... | .ci/bench
+	@go run ./internal/figures
+	@go test -run '^$$' -bench . -benchtime 1s -timeout 40m ./... | grep -E '^(Benchmark|pkg:)' | sed 's|^pkg: touchstone.dev/||'
 
 soak:
 	@for t in $$(grep -rl --include=*_test.go 'func Fuzz' . | xargs -n1 dirname | sort -u); do \

@@ -36,7 +36,7 @@ func floors() [][]string {
 		{"manifest"},
 		{"inspect", "advisory", "golden"},
 		{"gate", "report"},
-		{"cli", "demo"},
+		{"cli", "demo", "figures", "trial"},
 	}
 }
 
