@@ -30,7 +30,6 @@ type stage struct {
 	progress func(string, int64)
 	staged   []staged
 	ignored  []string
-	number   int
 }
 
 // Bounds on a folder of loose records.
@@ -104,7 +103,7 @@ func (st *stage) file(path string, loose *bundle, depth int, among bool) error {
 func (st *stage) archive(path, origin string, depth int) error {
 	z, err := zip.OpenReader(path)
 	if err != nil {
-		return fmt.Errorf("%w: %v", source.ErrArchive, err)
+		return fmt.Errorf("%w: %w", source.ErrArchive, err)
 	}
 	defer z.Close() //nolint:errcheck // it was only read
 	nested := len(z.File) > 0 && len(z.File) <= 16
@@ -167,7 +166,7 @@ func (st *stage) keep(path, suffix string) (staged, error) {
 	if err != nil {
 		return staged{}, err
 	}
-	defer in.Close() //nolint:errcheck // it was only read
+	defer in.Close()
 	return st.write(in, suffix)
 }
 
@@ -195,9 +194,9 @@ func (st *stage) write(in io.Reader, suffix string) (staged, error) {
 func (st *stage) extract(f *zip.File) (string, error) {
 	r, err := f.Open()
 	if err != nil {
-		return "", fmt.Errorf("%w: %v", source.ErrArchive, err)
+		return "", fmt.Errorf("%w: %w", source.ErrArchive, err)
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	s, err := st.write(r, "zip")
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", source.ErrArchive, err)
@@ -232,7 +231,7 @@ func (b *bundle) add(path string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // it was only read
+	defer in.Close()
 	info, err := in.Stat()
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func (f *Folder) readState() (*state, error) {
 	}
 	var s state
 	if err := json.Unmarshal(b, &s); err != nil {
-		return nil, fmt.Errorf("read the state of the advisories: %s: %v\nhint: touchstone db update fetches everything anew once the file is removed", path, err)
+		return nil, fmt.Errorf("read the state of the advisories: %s: %w\nhint: touchstone db update fetches everything anew once the file is removed", path, err)
 	}
 	if s.Schema != Schema {
 		return nil, fmt.Errorf("read the state of the advisories: %s has schema %q, and this program reads %s", path, s.Schema, Schema)
@@ -133,7 +133,7 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close() //nolint:errcheck // it was only read
+	defer d.Close()
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}

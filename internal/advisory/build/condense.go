@@ -63,7 +63,7 @@ func condense(r *osv.Record) *condensed {
 func (c *condensed) grade(list []osv.Severity) {
 	for _, s := range list {
 		var got score.Score
-		ok := false
+		var ok bool
 		if strings.HasPrefix(s.Type, "CVSS_") {
 			got, ok = score.Vector(s.Score, c.id)
 		} else {

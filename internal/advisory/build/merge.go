@@ -27,8 +27,7 @@ type merged struct {
 	holes  []hole
 	of     map[uint32]uint32 // root of a group → number of the hole
 	tied   []tied            // one for each record
-	inputs int
-	refs   []uint32 // of names, in the index
+	refs   []uint32          // of names, in the index
 }
 
 // tied is how a record is tied to holes.
@@ -313,7 +312,7 @@ func readEPSS(path string, m *merged, found *Found) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	found.Newest, found.Malformed, err = cve.ReadEPSS(r, func(id string, p float64) {
 		found.Rows++
 		if h := m.named(id); h != nil && p > h.EPSS {

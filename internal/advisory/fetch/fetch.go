@@ -108,7 +108,7 @@ func (c *Client) try(ctx context.Context, r *Request) (res Result, after time.Du
 	if err != nil {
 		return res, never, err
 	}
-	defer out.Close() //nolint:errcheck // its writes were synced
+	defer out.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stall := or(c.Stall, 30*time.Second)
@@ -123,7 +123,7 @@ func (c *Client) try(ctx context.Context, r *Request) (res Result, after time.Du
 	if err != nil {
 		return res, 0, fmt.Errorf("fetch %s: %w", r.URL, cause(ctx, err))
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end or given up
+	defer resp.Body.Close()
 	at, total, after, err := accept(r, resp, begun)
 	switch {
 	case err != nil:

@@ -201,7 +201,7 @@ func Hash(parts ...string) uint64 {
 	h := uint64(14695981039346656037)
 	for i, p := range parts {
 		if i > 0 {
-			h = (h ^ 0) * 1099511628211
+			h *= 1099511628211 // a zero byte between the parts
 		}
 		for j := range len(p) {
 			h = (h ^ uint64(p[j])) * 1099511628211

@@ -242,7 +242,7 @@ func TestCutShortWhileOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import "strings"
 // that the ecosystem takes for the same.
 func Key(family, name string) string {
 	switch family {
-	case "PyPI": // PyPA, "Names and normalization": runs of - _ . are one -
+	case "PyPI": // PEP 503: runs of - _ . are one -
 		var b strings.Builder
 		gap := false
 		for _, c := range []byte(strings.ToLower(name)) {

@@ -55,7 +55,7 @@ func open(data []byte) (r *Reader, err error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(meta, &r.meta); err != nil {
-		return nil, fmt.Errorf("%w: read what it says of itself: %v", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: read what it says of itself: %w", ErrDamaged, err)
 	}
 	return r, nil
 }
@@ -84,7 +84,8 @@ func (r *Reader) Package(family, name string) (p *Package, err error) {
 	err = r.bucket(secPackages, secPackageTable, Hash(family, name), func(w *wire.Reader) bool {
 		body := w.Bytes()
 		key := wire.NewReader(body)
-		fits := string(key.Bytes()) == family && string(key.Bytes()) == name && key.Err() == nil
+		ofFamily := string(key.Bytes()) == family
+		fits := string(key.Bytes()) == name && ofFamily && key.Err() == nil
 		if fits {
 			found = body
 		}

@@ -21,7 +21,7 @@ type Subject struct {
 func About(path string) (Subject, error) {
 	z, err := zip.OpenReader(path)
 	if err != nil {
-		return Subject{}, fmt.Errorf("%w: %v", ErrArchive, err)
+		return Subject{}, fmt.Errorf("%w: %w", ErrArchive, err)
 	}
 	defer z.Close() //nolint:errcheck // it was only read
 	const sample = 400

@@ -54,7 +54,7 @@ func Recognise(path string) (Kind, error) {
 	if err != nil {
 		return Other, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	return recognise(f, true)
 }
 
@@ -157,7 +157,7 @@ func ReadKEV(path string) (*cve.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	in := bufio.NewReader(f)
 	var r io.Reader = in
 	if head, _ := in.Peek(2); string(head) == "\x1f\x8b" {

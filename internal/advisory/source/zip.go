@@ -39,7 +39,7 @@ func ReadZip(ctx context.Context, path string, workers int, each func(*Entry) er
 	z, err := zip.OpenReader(path)
 	if err != nil {
 		if errors.Is(err, zip.ErrFormat) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, zip.ErrAlgorithm) {
-			return Info{}, fmt.Errorf("%w: %v", ErrArchive, err)
+			return Info{}, fmt.Errorf("%w: %w", ErrArchive, err)
 		}
 		return Info{}, err
 	}
@@ -86,7 +86,7 @@ func ReadZip(ctx context.Context, path string, workers int, each func(*Entry) er
 				case errors.Is(err, errLarge):
 					e.Err = err
 				case err != nil:
-					return fmt.Errorf("%w: %s: %v", ErrArchive, clip(e.Name), err)
+					return fmt.Errorf("%w: %s: %w", ErrArchive, clip(e.Name), err)
 				case !looksLikeJSON(buf.Bytes()) && !strings.HasSuffix(e.Name, ".json"):
 					ignored.Add(1)
 					continue
@@ -113,7 +113,7 @@ func fill(buf *bytes.Buffer, f *zip.File) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	n, err := buf.ReadFrom(io.LimitReader(r, LargestRecord+1))
 	if err == nil && n > LargestRecord {
 		err = errLarge

@@ -93,7 +93,7 @@ func (v *Version) parse() (err error) {
 	defer escape(&err)
 	parsed, err := semantic.Parse(v.text, v.family)
 	if err != nil {
-		return fmt.Errorf("%w: %q: %v", ErrIncomparable, clip(v.text), err)
+		return fmt.Errorf("%w: %q: %w", ErrIncomparable, clip(v.text), err)
 	}
 	if v.family == "PyPI" {
 		// What PEP 440 cannot read sorts below everything in the library, so
@@ -110,7 +110,7 @@ func compare(v, w semantic.Version) (c int, err error) {
 	defer escape(&err)
 	c, err = v.Compare(w)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %v", ErrIncomparable, err)
+		return 0, fmt.Errorf("%w: %w", ErrIncomparable, err)
 	}
 	return c, nil
 }

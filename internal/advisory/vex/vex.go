@@ -79,7 +79,7 @@ func read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, largest+1))
 	if err == nil && len(b) > largest {
 		err = fmt.Errorf("%s is larger than %d MB", path, largest>>20)
