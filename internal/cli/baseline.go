@@ -12,6 +12,7 @@ import (
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/rules"
+	"touchstone.dev/touchstone/internal/wholefile"
 )
 
 func (p *program) baselineCommand() *cobra.Command {
@@ -139,7 +140,7 @@ func (p *program) keepWaivers(t *table, waivers []touchstone.Waiver, write bool)
 	if err != nil {
 		return fmt.Errorf("adding to %s: %w", t.waiversPath, err)
 	}
-	if err := replaceFile(t.waiversPath, content); err != nil {
+	if err := wholefile.Write(t.waiversPath, content, 0o644); err != nil {
 		return outside(err)
 	}
 	fmt.Fprintf(p.stdout, "%d waivers added to %s\n", len(waivers), t.waiversPath)

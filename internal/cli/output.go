@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"touchstone.dev/touchstone/internal/report"
+	"touchstone.dev/touchstone/internal/wholefile"
 )
 
 // output is one "-o FORMAT[=FILE]".
@@ -62,46 +62,9 @@ func (p *program) write(outs []output, render func(w io.Writer, format string, o
 			}
 			continue
 		}
-		if err := replaceFile(out.file, b.Bytes()); err != nil {
+		if err := wholefile.Write(out.file, b.Bytes(), 0o644); err != nil {
 			return outside(err)
 		}
-	}
-	return nil
-}
-
-// replaceFile puts data in the place of a file, whole or not at all. It follows
-// links and keeps the file's mode.
-func replaceFile(path string, data []byte) error {
-	mode := os.FileMode(0o644)
-	if to, err := filepath.EvalSymlinks(path); err == nil {
-		path = to
-	}
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-		if !info.Mode().IsRegular() { // a pipe or a device is written to, never replaced
-			if err := os.WriteFile(path, data, mode); err != nil {
-				return fmt.Errorf("writing %s: %w", path, err)
-			}
-			return nil
-		}
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/pin"
 	"touchstone.dev/touchstone/internal/rules"
+	"touchstone.dev/touchstone/internal/wholefile"
 )
 
 func (p *program) pinCommand() *cobra.Command {
@@ -126,7 +127,7 @@ func (p *program) versions(cmd *cobra.Command, from string, open opening, resolv
 func (p *program) fixPins(file string, src []byte, f *pin.File, v pin.Versions, strict bool) error {
 	out, fixed, left := f.Fix(v)
 	if !bytes.Equal(out, src) {
-		if err := replaceFile(file, out); err != nil {
+		if err := wholefile.Write(file, out, 0o644); err != nil {
 			return outside(err)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/wholefile"
 )
 
 // Schema names the format of the file.
@@ -141,31 +142,8 @@ func (b *Bases) change(edit func([]touchstone.Base) ([]touchstone.Base, error)) 
 	if err != nil {
 		return fmt.Errorf("writing the golden bases: %w", err)
 	}
-	return replace(b.path, append(data, '\n'))
-}
-
-// replace puts data in the place of the file, whole or not at all.
-func replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("writing %s: %w\nhint: is the disk full, or read-only?", path, err)
+	if err := wholefile.Write(b.path, append(data, '\n'), 0o644); err != nil {
+		return fmt.Errorf("%w\nhint: is the disk full, or read-only?", err)
 	}
 	return nil
 }
