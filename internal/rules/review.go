@@ -20,7 +20,11 @@ func (l *loader) review(root *node) {
 		}
 		l.order(e, row)
 		m, _ := measure(row.Name)
-		asked := slices.ContainsFunc(row.Cells, func(c touchstone.Cell) bool { return c.Effect != touchstone.EffectNone })
+		asks := func(c touchstone.Cell) bool { return c.Effect != touchstone.EffectNone }
+		asked := slices.ContainsFunc(row.Cells, asks)
+		if base := l.rules.Golden.Row(row.Name); base != nil {
+			asked = asked || asks(base.Cells[0])
+		}
 		if !asked && !m.Running && !slices.Contains(touchstone.Ignorance(), row.Name) {
 			l.warn(e.key, "no environment asks the rule "+row.Name, "take the row out, or say where it warns")
 		}
