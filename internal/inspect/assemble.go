@@ -21,18 +21,11 @@ func (run *inspection) evidence(ctx context.Context) (*touchstone.Evidence, erro
 	if err := run.read(ctx); err != nil {
 		return nil, err
 	}
-	m := &merged{inspection: run, squash: newSquash(run.layers), names: map[origin]string{}}
-	w, err := run.writeManifest(m.squash.run)
+	m, w, err := run.merge()
 	if err != nil {
 		return nil, err
 	}
 	defer w.mapping.Close()
-	m.manifest = w.reader
-	for name, from := range m.others {
-		if old, ok := m.names[from]; !ok || name < old {
-			m.names[from] = name // the first of several, so that the answer is always the same
-		}
-	}
 	e := &touchstone.Evidence{
 		Schema: touchstone.SchemaEvidence, Inspector: Version, Kind: run.artifact.Kind,
 		Platform: run.image.platform, Config: run.image.digest, Created: run.image.created, Manifest: w.summary,
@@ -43,17 +36,17 @@ func (run *inspection) evidence(ctx context.Context) (*touchstone.Evidence, erro
 	e.Layers = run.layerList(e.Configuration.History)
 	e.OS = packages.ReadOS(m.open)
 	e.Packages = packages.Complete(m.packages(), e.OS)
-	e.Secrets = append(found, m.secrets()...)
 	for i := range found {
-		e.Secrets[i].Layer = -1
+		found[i].Layer = -1
 	}
+	e.Secrets = slices.Concat(found, m.secrets())
 	e.Pins = pin.History(e.Configuration.History)
 	var gaps []touchstone.Gap
 	e.Surface, gaps = surface.Measure(m, e.Configuration)
 	if m.err != nil {
 		return nil, outside(m.err)
 	}
-	e.Gaps = append(gaps, m.allGaps()...)
+	e.Gaps = slices.Concat(gaps, m.allGaps())
 	e, data, err := settled(e)
 	if err != nil {
 		return nil, err

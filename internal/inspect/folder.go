@@ -34,7 +34,7 @@ func (run *inspection) readFolder(ctx context.Context, l *layer) error {
 	if err != nil {
 		return outside(fmt.Errorf("opening the root: %w", err))
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // it was only read
 	var stat unix.Stat_t
 	if err := unix.Stat(l.Root, &stat); err != nil {
 		return outside(fmt.Errorf("opening the root: %w", err))
@@ -167,7 +167,7 @@ func (w *folderWalk) enter(dir *os.Root, full, name string, device uint64, stat 
 	if err != nil {
 		return w.unreadable(full, err)
 	}
-	defer sub.Close()
+	defer func() { _ = sub.Close() }() // it was only read
 	// What was opened must be what was looked at, and no link that took its
 	// place meanwhile.
 	f, err := sub.Open(".")
@@ -193,7 +193,7 @@ func (w *folderWalk) enter(dir *os.Root, full, name string, device uint64, stat 
 		if err := unix.Fstatfs(int(f.Fd()), &system); err != nil {
 			return w.unreadable(full, err)
 		}
-		switch mountedOn(int64(system.Type)) {
+		switch mountedOn(system.Type) {
 		case virtual:
 			return nil
 		case foreign:

@@ -22,6 +22,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -123,8 +124,7 @@ func New(c Config) (*Inspector, error) {
 	}
 	if in.store == nil {
 		if in.store, err = blob.Open(blob.Config{Dir: s.path("store"), Now: c.Now}); err != nil {
-			s.close()
-			return nil, outside(err)
+			return nil, errors.Join(outside(err), s.close())
 		}
 	}
 	return in, nil

@@ -86,6 +86,20 @@ func TestSquash(t *testing.T) {
 			[]string{"file l " + a}, nil},
 		{"a hard link to nothing, and a cycle", [][]file{{{name: "t", content: "a"}}, {{name: ".wh.t"}}, {{name: "l", link: "t", hard: true}, {name: "c", link: "d", hard: true}, {name: "d", link: "c", hard: true}}},
 			nil, []touchstone.GapKind{"corrupt", "corrupt", "corrupt"}},
+		{"below a folder that is a link", [][]file{
+			{{name: "lib", link: "usr/lib"}, {name: "usr/lib/x", content: "a"}, {name: "usr/lib/z", content: "a"}},
+			{{name: "lib/x", content: "b"}, {name: "lib/y", content: "b"}, {name: "lib/.wh.z"}}},
+			[]string{"symlink lib -> usr/lib", "file usr/lib/x " + b, "file usr/lib/y " + b}, nil},
+		{"below two links", [][]file{
+			{{name: "a", link: "b"}, {name: "b", link: "/c"}, {name: "c/x", content: "a"}},
+			{{name: "a/x", content: "b"}}},
+			[]string{"symlink a -> b", "symlink b -> /c", "file c/x " + b}, nil},
+		{"below a link that a folder replaces", [][]file{
+			{{name: "lib", link: "usr/lib"}, {name: "usr/lib/x", content: "a"}},
+			{{name: "lib/"}, {name: "lib/x", content: "b"}}},
+			[]string{"dir lib", "file lib/x " + b, "file usr/lib/x " + a}, nil},
+		{"below a link to itself", [][]file{{{name: "a", link: "a/b"}, {name: "a/x", content: "a"}}},
+			[]string{"symlink a -> a/b", "file a/x " + a}, nil},
 		{"names that lead out", [][]file{{{name: "../../etc/passwd", content: "a"}, {name: "a/../b", content: "b"}, {name: "l", link: "../../../x"}}},
 			[]string{"file b " + b, "file etc/passwd " + a, "symlink l -> ../../../x"}, []touchstone.GapKind{"corrupt"}},
 		{"the last of two counts", [][]file{{{name: "x", content: "a"}, {name: "x", content: "b"}, {name: "d/"}, {name: "d/"}}},

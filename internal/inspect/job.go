@@ -205,21 +205,21 @@ func (c *collector) fail(err error) {
 
 // keepSymbols puts the symbols of a binary into the store and names them in its
 // packages.
-func (c *collector) keepSymbols(r packages.Result) ([]touchstone.Package, []byte) {
+func (c *collector) keepSymbols(r *packages.Result) {
 	if len(r.Symbols) == 0 {
-		return r.Packages, nil
+		return
 	}
 	d, err := c.in.keepBlob(r.Symbols)
 	if err != nil {
 		c.fail(err)
-		return r.Packages, nil
+		return
 	}
+	r.Symbols = nil
 	for i := range r.Packages {
 		if r.Packages[i].Ecosystem == "Go" {
 			r.Packages[i].Symbols = d
 		}
 	}
-	return r.Packages, nil
 }
 
 // keepFinding remembers a finding, unless it holds nothing. c.mu is held.

@@ -214,9 +214,28 @@ type written struct {
 	summary touchstone.ManifestSummary
 }
 
-// writeManifest writes a manifest to a temporary file, maps it, and copies it to
-// the store. Where the store cannot be written it is used all the same.
+// writeManifest writes a manifest and keeps it in the store. Where that cannot be
+// written the manifest is used all the same.
 func (in *Inspector) writeManifest(write func(*manifest.Writer) error) (*written, error) {
+	w, err := in.spool(write)
+	if err != nil {
+		return nil, err
+	}
+	return w, in.keep(w)
+}
+
+// keep copies a manifest to the store.
+func (in *Inspector) keep(w *written) error {
+	_, err := in.store.Put(w.mapping.Bytes())
+	if errors.Is(err, blob.ErrUnwritable) {
+		in.notice(err)
+		return nil
+	}
+	return outside(err)
+}
+
+// spool writes a manifest to a temporary file and maps it.
+func (in *Inspector) spool(write func(*manifest.Writer) error) (*written, error) {
 	f, err := in.scratch.file()
 	if err != nil {
 		return nil, err
@@ -233,12 +252,6 @@ func (in *Inspector) writeManifest(write func(*manifest.Writer) error) (*written
 	}
 	out.blob = digestOf(sum)
 	out.summary.Blob = out.blob
-	if err := in.copyToStore(f); err != nil {
-		if !errors.Is(err, blob.ErrUnwritable) {
-			return nil, outside(err)
-		}
-		in.notice(err)
-	}
 	if out.mapping, err = blob.MapFile(f); err != nil {
 		return nil, outside(err)
 	}
@@ -247,19 +260,6 @@ func (in *Inspector) writeManifest(write func(*manifest.Writer) error) (*written
 		return nil, outside(err)
 	}
 	return out, nil
-}
-
-func (in *Inspector) copyToStore(f io.ReaderAt) error {
-	w, err := in.store.Create()
-	if err != nil {
-		return err
-	}
-	defer w.Abort()
-	if _, err := io.Copy(w, io.NewSectionReader(f, 0, 1<<62)); err != nil {
-		return err
-	}
-	_, err = w.Commit()
-	return err
 }
 
 // notice tells the user of a store that cannot be written.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"slices"
 	"strings"
 
 	"touchstone.dev/touchstone"
@@ -139,7 +140,7 @@ func (m *merged) secrets() []touchstone.Secret {
 // merge, and of the files that are left and do not belong to a package of the
 // distribution.
 func (m *merged) allGaps() []touchstone.Gap {
-	out := append(m.image.gaps, m.squash.gaps.all()...)
+	out := slices.Concat(m.image.gaps, m.squash.gaps.all())
 	owned := m.owned(nil)
 	for i, l := range m.squash.layers {
 		for _, g := range l.forms {
@@ -246,8 +247,18 @@ func (m *merged) open(name string) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
-// resolve follows symbolic links within the artifact, as if its root were "/".
+// resolve follows symbolic links within the artifact.
 func (m *merged) resolve(name string) (string, bool) {
+	at, ok, err := resolve(m.manifest, name)
+	if err != nil {
+		m.err = err
+	}
+	return at, ok
+}
+
+// resolve follows symbolic links as if the root of the manifest were "/". What
+// is not there resolves to itself.
+func resolve(r *manifest.Reader, name string) (string, bool, error) {
 	done, rest := "", name
 	for follow := 0; rest != ""; {
 		component, after, _ := strings.Cut(rest, "/")
@@ -260,10 +271,13 @@ func (m *merged) resolve(name string) (string, bool) {
 			continue
 		}
 		at := strings.TrimPrefix(done+"/"+component, "/")
-		f, ok := m.Find(at)
+		f, ok, err := r.Lookup(at)
+		if err != nil {
+			return "", false, err
+		}
 		if ok && f.Kind == touchstone.FileSymlink {
 			if follow++; follow > maxFollow {
-				return "", false
+				return "", false, nil
 			}
 			if strings.HasPrefix(f.Link, "/") {
 				done = ""
@@ -273,5 +287,5 @@ func (m *merged) resolve(name string) (string, bool) {
 		}
 		done = at
 	}
-	return done, done != ""
+	return done, done != "", nil
 }

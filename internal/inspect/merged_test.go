@@ -60,6 +60,10 @@ func TestPackagesOfLayers(t *testing.T) {
 		{"the content comes under a name that says nothing", [][]file{
 			{{name: "objects/ab/cd.file", content: npmX}, {name: npm, link: "objects/ab/cd.file", hard: true}}},
 			[]string{"x 1.2.3 0 " + npm}},
+		{"below a folder that is a link", [][]file{
+			{{name: "lib", link: "usr/lib"}, {name: "usr/lib/node_modules/x/package.json", content: npmX}},
+			{{name: "lib/node_modules/x/package.json", content: strings.Replace(npmX, "1.2.3", "4.5.6", 1)}}},
+			[]string{"x 4.5.6 1 usr/lib/node_modules/x/package.json"}},
 		{"the last of two files", [][]file{{{name: npm, content: npmX}, {name: npm, content: strings.Replace(npmX, "1.2.3", "4.5.6", 1)}}},
 			[]string{"x 4.5.6 0 " + npm}},
 		{"a link in its place, in the same layer", [][]file{{{name: npm, content: npmX}, {name: npm, link: "/dev/null"}}}, nil},

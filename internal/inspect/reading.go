@@ -57,7 +57,7 @@ func (r *reading) run(ctx context.Context) {
 	if r.wants.packages {
 		r.attempt(byPackages, func() {
 			result := c.in.readers.Read(ctx, packages.Input{Path: r.path, Info: r.info, Content: r.content(), Size: r.size, FS: &c.kept})
-			result.Packages, result.Symbols = c.keepSymbols(result)
+			c.keepSymbols(&result)
 			r.found.result = result
 		})
 	}

@@ -50,8 +50,7 @@ func (r *record) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding a layer's record: %w", err)
 	}
-	defer w.Close()
-	return w.EncodeAll(plain.Bytes(), nil), nil
+	return w.EncodeAll(plain.Bytes(), nil), w.Close()
 }
 
 // decode is the reverse of encode.

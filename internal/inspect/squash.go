@@ -29,9 +29,14 @@ type squash struct {
 	concerns map[string]struct{}
 	winners  map[string]int
 	others   map[string]origin
-	path     []byte // being looked at
-	above    []folder
-	base     int // layers below this one are hidden everywhere
+	// displaced are the symbolic links below which layers have files, with the
+	// layer of the link.
+	displaced map[string]int
+	link      []byte // the last symbolic link that is left
+	linkLayer int
+	path      []byte // being looked at
+	above     []folder
+	base      int // layers below this one are hidden everywhere
 }
 
 // folder is a path on the way to the one being looked at, and which layers are
@@ -43,7 +48,7 @@ type folder struct {
 
 // newSquash prepares the merge of the layers of an inspection.
 func newSquash(layers []*layer) *squash {
-	s := &squash{layers: layers, concerns: map[string]struct{}{}, winners: map[string]int{}, others: map[string]origin{}}
+	s := &squash{layers: layers, concerns: map[string]struct{}{}, winners: map[string]int{}, others: map[string]origin{}, displaced: map[string]int{}}
 	for i, l := range layers {
 		if l.record.OpaqueRoot {
 			s.base = i
@@ -140,6 +145,11 @@ func (p *pathMerge) see(layer int, e *manifest.Entry) error {
 		return nil
 	}
 	p.found = true
+	if len(p.link) > 0 && under(p.path, p.link) {
+		p.displaced[string(p.link)] = p.linkLayer
+	} else if e.Kind == manifest.Symlink {
+		p.link, p.linkLayer = append(p.link[:0], p.path...), layer
+	}
 	if _, ok := p.concerns[string(p.path)]; ok {
 		p.winners[string(p.path)] = layer
 	}

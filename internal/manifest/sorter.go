@@ -193,10 +193,10 @@ func (n *newest) add(e *Entry) error {
 			n.duplicate(&n.held, e)
 		}
 	}
-	path, link := n.held.Path, n.held.Link
+	path, link := n.held.Path[:0], n.held.Link[:0]
+	path, link = append(path, e.Path...), append(link, e.Link...)
 	n.held = *e
-	n.held.Path = append(path[:0], e.Path...)
-	n.held.Link = append(link[:0], e.Link...)
+	n.held.Path, n.held.Link = path, link
 	n.holds = true
 	return nil
 }
