@@ -333,6 +333,7 @@ func (q *query) faults(things []string, noun, fix string) {
 	for _, t := range things {
 		if w := q.coveringThing(t); w != nil {
 			q.use(w)
+			q.why.Waived = append(q.why.Waived, t)
 			continue
 		}
 		failing = append(failing, t)

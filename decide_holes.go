@@ -27,6 +27,7 @@ func (q *query) holes() {
 			q.weigh(&t, i, m)
 		}
 	}
+	q.why.Waived = t.waived
 	switch {
 	case len(t.failing) > 0:
 		q.why.Failing = t.failing
@@ -35,8 +36,8 @@ func (q *query) holes() {
 		q.why.Failing = t.grace
 		q.why.Effect = EffectWarn
 		q.fail(q.describe(len(t.grace), t.worst)+", within the time given", q.remedy(t))
-	case t.waived > 0:
-		q.why.Outcome, q.why.Seen = Waived, count(t.waived, "vulnerability, waived", "vulnerabilities, waived")
+	case len(t.waived) > 0:
+		q.why.Outcome, q.why.Seen = Waived, count(len(t.waived), "vulnerability, waived", "vulnerabilities, waived")
 	default:
 		q.pass(q.none(len(k.Matches)))
 	}
@@ -46,14 +47,14 @@ func (q *query) holes() {
 type tally struct {
 	failing []string // ids
 	grace   []string // ids of those that only warn yet
-	waived  int
-	worst   int // index of the match to name; -1 if none
+	waived  []string // ids
+	worst   int      // index of the match to name; -1 if none
 }
 
 func (q *query) weigh(t *tally, i int, m *Match) {
 	for _, w := range q.waivers {
 		if w.covers(m) {
-			t.waived++
+			t.waived = append(t.waived, m.ID)
 			q.use(w)
 			return
 		}

@@ -68,6 +68,8 @@ type Reason struct {
 	Outside bool `json:"outside,omitempty"`
 	// Failing lists what fails: ids of matches, packages, paths.
 	Failing []string `json:"failing,omitempty"`
+	// Waived lists what would fail without a waiver, in the same words.
+	Waived []string `json:"waived,omitempty"`
 	// Waiver is the waiver that set the rule aside, the first to lapse where
 	// there are several.
 	Waiver *WaiverUse `json:"waiver,omitempty"`

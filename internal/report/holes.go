@@ -50,6 +50,11 @@ func holes(c *touchstone.Check) []hole {
 func blame(out []hole, at map[string]int, d *touchstone.Decision) {
 	for i := range d.Reasons {
 		r := &d.Reasons[i]
+		for _, id := range r.Waived {
+			if j, there := at[id]; there && out[j].standing == idle {
+				out[j].standing, out[j].rules = waived, []string{r.Rule}
+			}
+		}
 		st := stand(r)
 		if st > warned {
 			continue
