@@ -83,7 +83,7 @@ func (f *Folder) Status() (Status, error) {
 		st.Index = Unknown(err, nil).Index
 		return st, nil
 	}
-	defer ix.Close() //nolint:errcheck // it was only read
+	defer ix.Close() //nolint:errcheck // it was only asked
 	meta := ix.reader.Meta()
 	st.Index, st.Size, st.Records, st.Holes = ix.State(), ix.reader.Size(), meta.Records, meta.Holes
 	return st, nil

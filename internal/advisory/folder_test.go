@@ -260,7 +260,7 @@ func TestReadersWhileSwapping(t *testing.T) {
 	mustImport(t, f, a)
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	for range 3 {
+	for range 2 {
 		wg.Go(func() {
 			for {
 				select {
@@ -283,7 +283,7 @@ func TestReadersWhileSwapping(t *testing.T) {
 			}
 		})
 	}
-	for i := range 10 {
+	for i := range 5 {
 		mustImport(t, f, []string{a, b}[i%2])
 	}
 	close(done)

@@ -60,6 +60,7 @@ type found struct {
 // says it is not.
 type hit struct {
 	hole   uint32
+	tier   int8 // whose statements count
 	answer index.Answer
 	// affecting are the statements that make it fit; all are those that say
 	// anything of the hole in the releases that count.
@@ -77,8 +78,8 @@ func (ix *Index) look(a asked, tiers []int8) (*found, error) {
 		return nil, err
 	}
 	f := &found{pkg: p, place: placeOf(p, a.version), text: a.version}
+	several := slices.Max(append(tiers[:len(tiers):len(tiers)], 0)) > 1
 	at := map[uint32]int{} // hole → place in hits
-	level := map[uint32]int8{}
 	for i := range p.Statements {
 		s := &p.Statements[i]
 		tier := tierOf(s, tiers)
@@ -86,31 +87,32 @@ func (ix *Index) look(a asked, tiers []int8) (*found, error) {
 			continue
 		}
 		answer := s.Affects(f.place, f.text, p.Versions)
+		if answer == index.No && !several && !s.NotAffected {
+			continue // by far the most
+		}
 		for _, h := range s.Holes {
 			n, ok := at[h]
 			if !ok {
 				n = len(f.hits)
 				at[h] = n
-				f.hits = append(f.hits, hit{hole: h})
-				level[h] = tier
+				f.hits = append(f.hits, hit{hole: h, tier: tier})
 			}
-			switch {
-			case tier > level[h]:
+			switch was := f.hits[n].tier; {
+			case tier > was:
 				continue // an earlier tier has spoken
-			case tier < level[h]:
-				f.hits[n] = hit{hole: h}
-				level[h] = tier
+			case tier < was:
+				f.hits[n] = hit{hole: h, tier: tier}
 			}
 			f.hits[n].take(s, answer)
 		}
 	}
 	f.hits = slices.DeleteFunc(f.hits, func(h hit) bool { return h.answer == index.No })
 	slices.SortFunc(f.hits, func(a, b hit) int { return int(a.hole) - int(b.hole) })
+	f.complete(tiers)
 	return f, nil
 }
 
 func (h *hit) take(s *index.Statement, answer index.Answer) {
-	h.all = append(h.all, s)
 	if s.NotAffected && h.denied == nil {
 		h.denied = s
 	}
@@ -118,6 +120,23 @@ func (h *hit) take(s *index.Statement, answer index.Answer) {
 		h.affecting = append(h.affecting, s)
 	}
 	h.answer = max(h.answer, answer)
+}
+
+// complete gives each hit every statement about its hole, those included that do
+// not call the installed version vulnerable: they may call a fix so.
+func (f *found) complete(tiers []int8) {
+	if len(f.hits) == 0 {
+		return
+	}
+	for i := range f.pkg.Statements {
+		s := &f.pkg.Statements[i]
+		for _, hole := range s.Holes {
+			n, ok := slices.BinarySearchFunc(f.hits, hole, func(h hit, hole uint32) int { return int(h.hole) - int(hole) })
+			if ok && tierOf(s, tiers) == f.hits[n].tier {
+				f.hits[n].all = append(f.hits[n].all, s)
+			}
+		}
+	}
 }
 
 // tierOf returns the earliest tier of a statement's ecosystems; 0 when none of

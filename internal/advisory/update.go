@@ -261,7 +261,7 @@ func (u *update) finish(ctx context.Context) (Report, error) {
 	ix, err := u.folder.Index()
 	usable := err == nil
 	if usable {
-		defer ix.Close() //nolint:errcheck // it was only read
+		defer ix.Close() //nolint:errcheck // it was only asked
 	}
 	var report Report
 	for _, i := range u.confirmed {

@@ -11,15 +11,32 @@ import (
 	"touchstone.dev/touchstone/internal/advisory/wire"
 )
 
-// parts is into how many files what is said of packages is sorted, by the upper
-// bits of the package's hash: one part is in memory at a time.
-const parts = 128
+// A part is what is said of some of the packages: those whose hash begins with
+// the same bits. As many parts are in memory at once as there are workers.
+const (
+	partSize = 2 << 20 // bytes of spilled records, about
+	mostBits = 8
+)
 
-func partOf(hash uint64) int { return int(hash >> 57) }
+// partBits returns how many bits choose the part of a package.
+func (g *gathered) partBits() int {
+	var size int64
+	for _, s := range g.spills {
+		size += s.size
+	}
+	bits := 0
+	for size>>bits > partSize && bits < mostBits {
+		bits++
+	}
+	return bits
+}
+
+func partOf(hash uint64, bits int) int { return int(hash >> 1 >> (63 - bits)) }
 
 // writePackages sorts what was said by package and writes it.
 func (b *builder) writePackages(ctx context.Context, g *gathered, m *merged, w *index.Writer, meta *index.Meta) error {
-	files := make([]*spill, parts)
+	bits := g.partBits()
+	files := make([]*spill, 1<<bits)
 	defer func() {
 		for _, f := range files {
 			f.close()
@@ -31,12 +48,12 @@ func (b *builder) writePackages(ctx context.Context, g *gathered, m *merged, w *
 			return err
 		}
 	}
-	if err := m.sortOut(g, files, meta); err != nil {
+	if err := m.sortOut(g, files, bits, meta); err != nil {
 		return err
 	}
 	mentioned := make([][]uint32, len(m.holes))
-	for from := 0; from < parts; from += b.workers {
-		to := min(from+b.workers, parts)
+	for from := 0; from < len(files); from += b.workers {
+		to := min(from+b.workers, len(files))
 		built := make([][]*index.Package, to-from)
 		var group errgroup.Group
 		for i := from; i < to; i++ {
@@ -76,7 +93,7 @@ func (b *builder) writePackages(ctx context.Context, g *gathered, m *merged, w *
 
 // sortOut reads every record once more and puts what it says of each package
 // into the package's part.
-func (m *merged) sortOut(g *gathered, files []*spill, meta *index.Meta) error {
+func (m *merged) sortOut(g *gathered, files []*spill, bits int, meta *index.Meta) error {
 	numbers := map[string]uint32{}
 	var buf []byte
 	for i := range g.records {
@@ -115,7 +132,7 @@ func (m *merged) sortOut(g *gathered, files []*spill, meta *index.Meta) error {
 			buf = wire.Ascending(buf, ecosystems)
 			buf = wire.Ascending(buf, t.holes)
 			buf = s.appendBody(buf)
-			f := files[partOf(hash)]
+			f := files[partOf(hash, bits)]
 			if _, err := f.add(binary.AppendUvarint(nil, uint64(len(buf)))); err != nil {
 				return err
 			}
