@@ -261,22 +261,22 @@ func TestKnown(t *testing.T) {
 	in := newInspector(t, Config{Store: newStore(t)})
 	first := makeImage(t, base, app)
 	want := inspect(t, in, first)
-	if first.opened != 2 {
-		t.Fatalf("%d layers opened, want 2", first.opened)
+	if first.opened.Load() != 2 {
+		t.Fatalf("%d layers opened, want 2", first.opened.Load())
 	}
 
 	again := makeImage(t, base, app)
 	if diff := cmp.Diff(want, inspect(t, in, again)); diff != "" {
 		t.Errorf("again (-want +got):\n%s", diff)
 	}
-	if again.opened != 0 {
-		t.Errorf("a known image: %d layers opened, want none", again.opened)
+	if again.opened.Load() != 0 {
+		t.Errorf("a known image: %d layers opened, want none", again.opened.Load())
 	}
 
 	next := makeImage(t, base, makeTar(t, file{name: "app", content: "new"}))
 	inspect(t, in, next)
-	if next.opened != 1 {
-		t.Errorf("a new layer on a known one: %d layers opened, want 1", next.opened)
+	if next.opened.Load() != 1 {
+		t.Errorf("a new layer on a known one: %d layers opened, want 1", next.opened.Load())
 	}
 
 	// The same image in a local file: its digests are not trusted, but one
@@ -285,13 +285,13 @@ func TestKnown(t *testing.T) {
 	local.artifact.Source = "image.tar"
 	local.layers[0].Stamp, local.layers[1].Stamp = "stamp 1", "stamp 2"
 	inspect(t, in, local)
-	if local.opened != 2 {
-		t.Errorf("a local copy: %d layers opened, want 2", local.opened)
+	if local.opened.Load() != 2 {
+		t.Errorf("a local copy: %d layers opened, want 2", local.opened.Load())
 	}
-	local.opened = 0
+	local.opened.Store(0)
 	inspect(t, in, local)
-	if local.opened != 0 {
-		t.Errorf("a local copy again: %d layers opened, want none", local.opened)
+	if local.opened.Load() != 0 {
+		t.Errorf("a local copy again: %d layers opened, want none", local.opened.Load())
 	}
 
 	// A manifest that gives a known digest another diff ID lies.
@@ -318,8 +318,8 @@ func TestRootfs(t *testing.T) {
 			t.Errorf("%d files, want 2: there are no whiteouts in a root file system", e.Manifest.Files)
 		}
 	}
-	if s.opened != 1 {
-		t.Errorf("opened %d times, want once", s.opened)
+	if s.opened.Load() != 1 {
+		t.Errorf("opened %d times, want once", s.opened.Load())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,7 +95,7 @@ type source struct {
 	artifact touchstone.Artifact
 	config   []byte
 	layers   []artifact.Layer
-	opened   int // how many times a layer was opened
+	opened   atomic.Int32 // how many times a layer was opened
 }
 
 func (s *source) Artifact() touchstone.Artifact { return s.artifact }
@@ -107,7 +108,7 @@ func (s *source) add(stored, plain []byte) *artifact.Layer {
 	s.layers = append(s.layers, artifact.Layer{
 		Digest: sum(stored), DiffID: sum(plain), Size: int64(len(stored)), MediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
 		Open: func(context.Context) (io.ReadCloser, error) {
-			s.opened++
+			s.opened.Add(1)
 			return io.NopCloser(bytes.NewReader(stored)), nil
 		},
 	})
