@@ -103,7 +103,8 @@ type Inspector struct {
 }
 
 // New returns an Inspector. It points TMPDIR at its own scratch folder until
-// Close, because some readers of package databases copy them there.
+// Close, because some readers of package databases copy them there; so one
+// process should have one Inspector at a time.
 func New(c Config) (*Inspector, error) {
 	c = c.withDefaults()
 	s, err := newScratch(c.Scratch, c.Now())
