@@ -106,7 +106,7 @@ func BenchmarkMatch(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer ix.Close() //nolint:errcheck // it was only read
+	defer ix.Close()
 	for _, ecosystem := range []string{"Debian:12", "Alpine:v3.20", "npm"} {
 		b.Run(ecosystem, func(b *testing.B) {
 			packages := inventory(ix, ecosystem)

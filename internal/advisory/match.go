@@ -52,9 +52,9 @@ func (ix *Index) Match(ctx context.Context, packages []touchstone.Package, opt M
 		}
 	}
 	q.judge()
-	slices.SortStableFunc(q.out, func(a, b candidate) int { return compareMatches(&a.match, &b.match) })
-	for i := range q.out {
-		k.Matches = append(k.Matches, q.out[i].match)
+	slices.SortStableFunc(q.out, func(a, b *candidate) int { return compareMatches(&a.match, &b.match) })
+	for _, c := range q.out {
+		k.Matches = append(k.Matches, c.match)
 	}
 	k.Upgrades = q.upgrades()
 	return k, nil
@@ -69,7 +69,7 @@ type query struct {
 	looked       map[asked]*found
 	holes        map[uint32]*index.Hole
 	symbols      map[touchstone.Digest]Symbols
-	out          []candidate
+	out          []*candidate
 }
 
 // candidate is a match and where it comes from.
@@ -100,14 +100,14 @@ func (q *query) match(p *touchstone.Package) error {
 		}
 		for i := range f.hits {
 			h := &f.hits[i]
-			if slices.ContainsFunc(q.out[first:], func(c candidate) bool { return c.hit.hole == h.hole }) {
+			if slices.ContainsFunc(q.out[first:], func(c *candidate) bool { return c.hit.hole == h.hole }) {
 				continue
 			}
 			m, err := q.matchOf(p, f, h)
 			if err != nil {
 				return err
 			}
-			q.out = append(q.out, candidate{m, p, a, f, h})
+			q.out = append(q.out, &candidate{m, p, a, f, h})
 		}
 	}
 	return nil

@@ -17,8 +17,7 @@ func (q *query) upgrades() []touchstone.Upgrade {
 	}
 	groups := map[key][]*candidate{}
 	var order []key
-	for i := range q.out {
-		c := &q.out[i]
+	for _, c := range q.out {
 		if !c.match.Applies {
 			continue
 		}

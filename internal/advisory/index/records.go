@@ -86,19 +86,18 @@ func appendStatement(b []byte, s *Statement) []byte {
 }
 
 func decodePackage(b []byte) (*Package, error) {
-	r := wire.NewReader(b)
+	r := wire.NewCopy(b)
 	p := &Package{Family: r.String(), Name: r.String(), Ordered: r.Byte() == 1}
-	p.Comparable = int(r.Uint())
+	p.Comparable = int(min(r.Uint(), math.MaxInt32))
 	p.Versions = r.Strings()
 	if p.Comparable > len(p.Versions) {
 		r.Fail("more versions compare than there are")
 	}
 	n := r.Count(4)
-	p.Statements = make([]Statement, 0, n)
-	for range n {
-		var s Statement
-		decodeStatement(r, &s, len(p.Versions))
-		p.Statements = append(p.Statements, s)
+	d := statements{Reader: r, versions: len(p.Versions), numbers: make([]uint32, 0, 4*n), ranges: make([]Range, 0, n), events: make([]Event, 0, 3*n)}
+	p.Statements = make([]Statement, n)
+	for i := range p.Statements {
+		d.decode(&p.Statements[i])
 	}
 	if r.Left() > 0 {
 		r.Fail("something follows the last statement")
@@ -109,42 +108,65 @@ func decodePackage(b []byte) (*Package, error) {
 	return p, nil
 }
 
-func decodeStatement(r *wire.Reader, s *Statement, versions int) {
-	flags := r.Byte()
+// statements decodes the statements of a package. A package may have thousands,
+// each with three or four short lists: they share their memory.
+type statements struct {
+	*wire.Reader
+	versions int
+	numbers  []uint32
+	ranges   []Range
+	events   []Event
+}
+
+func (d *statements) decode(s *Statement) {
+	flags := d.Byte()
 	s.NotAffected = flags&flagNotAffected != 0
 	s.WontFix = flags&flagWontFix != 0
 	s.Symbolic = flags&flagSymbolic != 0
-	s.Source = ref(r)
-	s.Ecosystems = r.Ascending(nil)
-	s.Holes = r.Ascending(nil)
+	s.Source = ref(d.Reader)
+	s.Ecosystems = d.ascending()
+	s.Holes = d.ascending()
 	if flags&flagRanges != 0 {
-		n := r.Count(1)
-		s.Ranges = make([]Range, 0, n)
-		for range n {
-			m := r.Count(1)
-			events := make(Range, 0, m)
-			for range m {
-				v := r.Uint()
-				if v>>2 > uint64(versions) {
-					r.Fail("an event names no version")
-					return
-				}
-				events = append(events, Event{Kind: EventKind(v & 3), Rank: int(v>>2) - 1})
-			}
-			s.Ranges = append(s.Ranges, events)
+		from := len(d.ranges)
+		for range d.Count(1) {
+			d.ranges = append(d.ranges, d.oneRange())
 		}
+		s.Ranges = d.ranges[from:len(d.ranges):len(d.ranges)]
 	}
 	if flags&flagExact != 0 {
-		s.Exact = r.Ascending(nil)
-		if n := len(s.Exact); n > 0 && int(s.Exact[n-1]) >= versions {
-			r.Fail("a statement names no version")
+		s.Exact = d.ascending()
+		if n := len(s.Exact); n > 0 && int(s.Exact[n-1]) >= d.versions {
+			d.Fail("a statement names no version")
 		}
 	}
 	if flags&flagImports != 0 {
-		for range r.Count(4) {
-			s.Imports = append(s.Imports, Import{Path: r.String(), Symbols: r.Strings(), GOOS: r.Strings(), GOARCH: r.Strings()})
+		for range d.Count(4) {
+			s.Imports = append(s.Imports, Import{Path: d.String(), Symbols: d.Strings(), GOOS: d.Strings(), GOARCH: d.Strings()})
 		}
 	}
+}
+
+func (d *statements) oneRange() Range {
+	from := len(d.events)
+	for range d.Count(1) {
+		v := d.Uint()
+		if v>>2 > uint64(d.versions) {
+			d.Fail("an event names no version")
+			return nil
+		}
+		d.events = append(d.events, Event{Kind: EventKind(v & 3), Rank: int(v>>2) - 1})
+	}
+	return d.events[from:len(d.events):len(d.events)]
+}
+
+func (d *statements) ascending() []uint32 {
+	from := len(d.numbers)
+	list := d.Ascending(d.numbers)
+	if len(list) <= from {
+		return nil
+	}
+	d.numbers = list
+	return list[from:len(list):len(list)]
 }
 
 func ref(r *wire.Reader) uint32 {

@@ -51,15 +51,17 @@ func Ascending(b []byte, list []uint32) []byte {
 
 // Reader reads what the functions above wrote.
 type Reader struct {
-	b   []byte
-	err error
+	b    []byte
+	text string // all of b at first, as a string; empty when strings are copied one by one
+	err  error
 }
 
 // NewReader reads b, which it keeps.
 func NewReader(b []byte) *Reader { return &Reader{b: b} }
 
-// Reset starts over with b.
-func (r *Reader) Reset(b []byte) { r.b, r.err = b, nil }
+// NewCopy reads a copy of b. Its strings are parts of the copy: cheap where a
+// record has many.
+func NewCopy(b []byte) *Reader { return &Reader{b: b, text: string(b)} }
 
 // Err returns the first error.
 func (r *Reader) Err() error { return r.err }
@@ -126,7 +128,17 @@ func (r *Reader) Bytes() []byte {
 }
 
 // String reads a string.
-func (r *Reader) String() string { return string(r.Bytes()) }
+func (r *Reader) String() string {
+	s := r.Bytes()
+	if r.text == "" {
+		return string(s)
+	}
+	if r.err != nil {
+		return ""
+	}
+	end := len(r.text) - len(r.b)
+	return r.text[end-len(s) : end]
+}
 
 // Strings reads a list of strings.
 func (r *Reader) Strings() []string {
