@@ -18,7 +18,7 @@ import (
 
 // FuzzLayer reads any bytes as a layer, stored in any way. Whatever they are,
 // there is evidence, in bounded memory, and nothing is left behind. Goroutines
-// make its coverage waver: give -fuzzminimizetime=1x, or it minimizes for ever.
+// make its coverage waver: give -fuzzminimizetime=1x, or it does nothing else.
 func FuzzLayer(f *testing.F) {
 	plain := makeTar(f, file{name: "a", content: "a"}, file{name: "d/"}, file{name: "d/.wh.x"}, file{name: "l", link: "a", hard: true},
 		file{name: "d/package.json", content: npmX}, file{name: "lib/apk/db/installed", content: "P:a\nV:1\n\n"})
