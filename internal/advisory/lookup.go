@@ -186,8 +186,22 @@ func (f *found) fixes(h *hit) []int {
 		return h.fixed
 	}
 	h.asked = true
+	for _, r := range f.fixedBy(h.all) {
+		if f.mends(h, r) {
+			h.fixed = append(h.fixed, r)
+		}
+	}
+	if len(h.fixed) == 0 {
+		h.fixed = f.fixedBy(h.affecting)
+	}
+	return h.fixed
+}
+
+// fixedBy returns the ranks above the installed version that statements call
+// fixes.
+func (f *found) fixedBy(list []*index.Statement) []int {
 	var ranks []int
-	for _, s := range h.affecting {
+	for _, s := range list {
 		for _, r := range s.Ranges {
 			for _, e := range r {
 				if e.Kind != index.Fixed || e.Rank == index.Beginning || slices.Contains(ranks, e.Rank) {
@@ -200,17 +214,7 @@ func (f *found) fixes(h *hit) []int {
 		}
 	}
 	slices.Sort(ranks)
-	var sure []int
-	for _, r := range ranks {
-		if f.mends(h, r) {
-			sure = append(sure, r)
-		}
-	}
-	h.fixed = ranks
-	if len(sure) > 0 {
-		h.fixed = sure
-	}
-	return h.fixed
+	return ranks
 }
 
 // mends reports whether no source calls the version of a rank vulnerable.
