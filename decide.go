@@ -79,7 +79,7 @@ func (a *asking) concerns(row *Rule) bool {
 func (a *asking) row(row *Rule) {
 	cell := a.rules.cell(row, a.env, &a.c.Question.Place)
 	effect := cell.Effect
-	if cell.Limit.Op != "" && effect == "" {
+	if effect == "" { // nobody said what follows, and silence lets nothing pass
 		effect = EffectRefuse
 	}
 	why := Reason{Rule: row.Name, Outcome: Pass, Allowed: cell.String(), Because: row.Because, Owner: row.Owner, Aligns: row.Aligns}
@@ -256,7 +256,7 @@ func (q *query) ask() {
 	case "setuid":
 		q.faults(e.Surface.Setuid, "setuid or setgid program", "drop the bit (chmod a-s) or the program")
 	case "file-capabilities":
-		q.faults(e.Surface.Capabilities, "program with file capabilities", "drop them (setcap -r) or the program")
+		q.parts(capable(e.Surface.Capabilities), "program with file capabilities", "drop them (setcap -r) or the program")
 	case "shells":
 		q.faults(e.Surface.Shells, "shell", "build in one stage and copy into a base without a shell")
 	case "package-managers":
@@ -289,7 +289,8 @@ func (q *query) fail(seen, fix string) { q.why.Outcome, q.why.Seen, q.why.Fix = 
 func (q *query) notApplicable(seen string) { q.why.Outcome, q.why.Seen = NotApplicable, seen }
 
 func (q *query) unknown(seen, fix string, outside bool) {
-	if w := q.wholeWaiver(); w != nil {
+	// A waiver that a score ends does not hold where no score is known.
+	if w := q.wholeWaiver(); w != nil && w.ScoreAbove == 0 {
 		q.waived(seen, w)
 		return
 	}
@@ -319,39 +320,55 @@ func (q *query) failUnlessWaived(seen, fix string) {
 }
 
 func (q *query) wholeWaiver() *Waiver {
+	var found *Waiver
 	for _, w := range q.waivers {
-		if w.WholeRule {
-			return w
+		if w.WholeRule && (found == nil || found.ScoreAbove > 0) {
+			found = w
 		}
 	}
-	return nil
+	return found
 }
 
 // faults fails for each thing that no waiver covers.
 func (q *query) faults(things []string, noun, fix string) {
-	var failing []string
-	for _, t := range things {
-		if w := q.coveringThing(t); w != nil {
+	parts := make([]part, len(things))
+	for i, t := range things {
+		parts[i] = part{t, t}
+	}
+	q.parts(parts, noun, fix)
+}
+
+// part is one of the things for which a rule fails.
+type part struct {
+	name string // the bare thing, as a waiver may call it
+	told string // with what it is about
+}
+
+// parts is faults for things that are told with what they are about.
+func (q *query) parts(parts []part, noun, fix string) {
+	var failing, all []string
+	for _, p := range parts {
+		all = append(all, p.told)
+		if w := q.coveringThing(p); w != nil {
 			q.use(w)
-			q.why.Waived = append(q.why.Waived, t)
 			continue
 		}
-		failing = append(failing, t)
+		failing = append(failing, p.told)
 	}
 	switch {
 	case len(failing) > 0:
 		q.why.Failing = failing
 		q.fail(listed(failing, noun), fix)
-	case len(things) > 0:
-		q.why.Outcome, q.why.Seen = Waived, listed(things, noun)
+	case len(all) > 0:
+		q.why.Outcome, q.why.Seen = Waived, listed(all, noun)
 	default:
 		q.pass("no " + noun)
 	}
 }
 
-func (q *query) coveringThing(thing string) *Waiver {
+func (q *query) coveringThing(p part) *Waiver {
 	for _, w := range q.waivers {
-		if w.coversThing(thing) {
+		if w.coversThing(p.name, p.told) {
 			return w
 		}
 	}

@@ -1,6 +1,9 @@
 package touchstone
 
 import (
+	"errors"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -24,21 +27,34 @@ func (q *query) gaps() {
 
 // secrets fails for what was left inside, hidden by a later layer or not.
 func (q *query) secrets() {
-	var things []string
+	var things []part
 	for i := range q.c.Evidence.Secrets {
 		s := &q.c.Evidence.Secrets[i]
-		things = append(things, s.Path+" ("+s.Kind+")")
+		things = append(things, part{s.Path, s.Path + " (" + s.Kind + ")"})
 	}
-	q.faults(things, "secret", "revoke it, then build without it (RUN --mount=type=secret); deleting it in a later layer leaves it readable")
+	q.parts(things, "secret", "revoke it, then build without it (RUN --mount=type=secret); deleting it in a later layer leaves it readable")
+}
+
+// capable cuts "bin/ping: cap_net_raw" where the path ends: capabilities have no
+// colon.
+func capable(things []string) []part {
+	parts := make([]part, len(things))
+	for i, t := range things {
+		parts[i] = part{t, t}
+		if end := strings.LastIndex(t, ": "); end > 0 {
+			parts[i].name = t[:end]
+		}
+	}
+	return parts
 }
 
 func (q *query) unpinned() {
-	var things []string
+	var things []part
 	for i := range q.c.Evidence.Pins {
 		p := &q.c.Evidence.Pins[i]
-		things = append(things, p.Tool+" "+p.What)
+		things = append(things, part{p.What, p.Tool + " " + p.What})
 	}
-	q.faults(things, "unpinned dependency", "touchstone pin Dockerfile --fix")
+	q.parts(things, "unpinned dependency", "touchstone pin Dockerfile --fix")
 }
 
 func (q *query) age() {
@@ -53,7 +69,6 @@ func (q *query) age() {
 	}
 	age := q.c.Now.Sub(created)
 	seen := "built " + created.UTC().Format(time.DateOnly) + ", " + ago(age)
-	const skew = 24 * time.Hour // clocks of builders may differ by time zones
 	switch {
 	case created.After(q.c.Now.Add(skew)):
 		q.lapses(created.Add(-skew))
@@ -73,12 +88,25 @@ func (q *query) registries() {
 		return
 	}
 	for _, p := range q.row.List {
-		if MatchName(p, name) {
+		if ofRegistry(p, name) {
 			q.pass(name)
 			return
 		}
 	}
 	q.failUnlessWaived(name, "push it to one of: "+strings.Join(q.row.List, ", "))
+}
+
+// ofRegistry reports whether the name is of the registry or repository that the
+// pattern stands for. A "*" in the host does not reach beyond it, and another
+// port is another registry: whoever owns "evil.example" owns
+// "evil.example/x.registry.example" too.
+func ofRegistry(pattern, name string) bool {
+	wantHost, wantPath, deeper := strings.Cut(pattern, "/")
+	host, path, _ := strings.Cut(name, "/")
+	if wantHost != host && !(strings.Contains(wantHost, "*") && MatchName(wantHost, host)) {
+		return false
+	}
+	return !deeper || MatchName(wantPath, path)
 }
 
 // names reports whether the pattern is about the package.
@@ -118,34 +146,46 @@ func (q *query) required() {
 }
 
 func (q *query) licences() {
-	var things []string
+	var things []part
 	for i := range q.c.Evidence.Packages {
 		p := &q.c.Evidence.Packages[i]
 		for _, expression := range p.Licences {
 			if licenceDenied(expression, q.row.List) {
-				things = append(things, p.Name+" ("+expression+")")
+				things = append(things, part{p.Name, p.Name + " (" + expression + ")"})
 				break
 			}
 		}
 	}
-	q.faults(things, "package under a denied licence", "replace the package, or have its licence approved by a waiver")
+	q.parts(things, "package under a denied licence", "replace the package, or have its licence approved by a waiver")
 }
 
-// root fails when the artifact would run as user 0.
+// root fails when the artifact would run as user 0, and is unknown where nobody
+// can tell. Runtimes read a user as strconv.Atoi does, sign included, and look a
+// name up in the artifact's etc/passwd.
 func (q *query) root() {
 	if q.c.Artifact.Kind != KindImage && q.c.Question.User == "" {
 		q.notApplicable("a file system does not say what runs in it")
 		return
 	}
-	user := q.c.User()
-	id, _, _ := strings.Cut(user, ":")
+	const fix = "add USER with a number above 0"
+	user, image := q.c.User(), &q.c.Evidence.Configuration
+	name, _, _ := strings.Cut(user, ":")
+	number := name
+	if user == image.User && image.UserID != "" {
+		number = image.UserID
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
 	switch {
-	case id == "":
-		q.failUnlessWaived("no user is set, so it runs as root", "add USER with a number above 0")
-	case strings.Trim(id, "0") == "" || id == "root":
-		q.failUnlessWaived("runs as "+user, "add USER with a number above 0")
-	case q.c.Question.User == "" && q.c.Evidence.Configuration.UserID == "0":
-		q.failUnlessWaived("runs as "+user+", which is user 0 in its etc/passwd", "add USER with a number above 0")
+	case name == "":
+		q.failUnlessWaived("no user is set, so it runs as root", fix)
+	case name == "root", strings.Trim(name, "0") == "":
+		q.failUnlessWaived("runs as "+user, fix)
+	case errors.Is(err, strconv.ErrSyntax):
+		q.unknown("runs as "+user+", and nothing says which number that is", fix, false)
+	case n == 0:
+		q.failUnlessWaived("runs as "+user+", which is user 0", fix)
+	case n < 0, n > math.MaxInt32:
+		q.failUnlessWaived("runs as "+user+", which is no user's number: some runtimes make root of it", fix)
 	default:
 		q.pass("runs as " + user)
 	}

@@ -4,6 +4,10 @@ import (
 	"time"
 )
 
+// skew is by how much clocks may differ, such as by time zones, before a moment
+// to come is taken for wrong.
+const skew = 24 * time.Hour
+
 // unseen fails for what was never inspected.
 func (q *query) unseen() {
 	if q.c.Evidence != nil {
@@ -33,7 +37,7 @@ func (q *query) uncovered() {
 		if name == "" {
 			name = "packages without an ecosystem"
 		}
-		if w := q.coveringThing(name); w != nil {
+		if w := q.coveringThing(part{name, name}); w != nil {
 			q.use(w)
 			waived++
 			continue
@@ -72,7 +76,16 @@ func (q *query) stale() {
 	var oldest *Coverage
 	for i := range k.Coverage {
 		cov := &k.Coverage[i]
-		if cov.Covered && cov.Packages > 0 && (oldest == nil || cov.Confirmed.Before(oldest.Confirmed)) {
+		if !cov.Covered || cov.Packages == 0 {
+			continue
+		}
+		if cov.Confirmed.After(q.c.Now.Add(skew)) {
+			q.lapses(cov.Confirmed.Add(-skew))
+			q.unknown(cov.Ecosystem+" was confirmed on a day to come, "+cov.Confirmed.UTC().Format(time.DateOnly),
+				"set this machine's clock, or import the advisories again with the right --as-of", true)
+			return
+		}
+		if oldest == nil || cov.Confirmed.Before(oldest.Confirmed) {
 			oldest = cov
 		}
 	}
@@ -138,9 +151,10 @@ func (q *query) base(l *Lineage) {
 
 // alone reports whether there is nothing in the artifact that a base would have
 // brought: no distribution, no library, no shell or other tool. Taking the
-// marks of a distribution away does not make an image with libraries such a one.
+// marks of a distribution away does not make an image with libraries such a one,
+// and of what could not be read whole nobody knows.
 func alone(e *Evidence) bool {
-	return e.OS == OS{} && e.Surface.Size == 0 && len(e.Surface.Needed)+len(e.Surface.Unneeded) == 0
+	return len(e.Gaps) == 0 && e.OS == OS{} && e.Surface.Size == 0 && len(e.Surface.Needed)+len(e.Surface.Unneeded) == 0
 }
 
 func orSomebody(owner string) string {
