@@ -32,7 +32,7 @@ func TestTheRootImportsTheStandardLibraryAlone(t *testing.T) {
 func floors() [][]string {
 	return [][]string{
 		{""},
-		{"artifact", "blob", "gosym", "pin", "rules", "makeimage", "wholefile"},
+		{"artifact", "blob", "gosym", "pin", "rules", "makeimage", "wholefile", "unprivileged"},
 		{"manifest"},
 		{"inspect", "advisory", "golden"},
 		{"gate", "report"},

@@ -90,7 +90,7 @@ func TestLoadWaiversTells(t *testing.T) {
 	r := load(t, "testdata/waivers/rules.yaml")
 	each(t, "testdata/waivers/*.yaml", func(t *testing.T, name string, data []byte) {
 		if name == "rules.yaml" {
-			t.Skip("the rules that the others are held to")
+			return // the rules that the others are held to
 		}
 		waivers, warnings, err := LoadWaivers(name, data, r, today())
 		if err != nil && waivers != nil {
