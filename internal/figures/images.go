@@ -101,7 +101,7 @@ func programs(ctx context.Context, folder string) ([]makeimage.Layer, error) {
 		"github.com/cloudflare/cfssl/cmd/cfssl@v1.6.0",
 		"gotest.tools/gotestsum@v1.13.0",
 		"github.com/google/osv-scanner/v2/cmd/osv-scanner@v2.5.0",
-		"github.com/prometheus/prometheus/cmd/promtool@v0.300.0",
+		"github.com/google/go-containerregistry/cmd/crane@v0.20.2",
 	} {
 		c := exec.CommandContext(ctx, "go", "install", module)
 		c.Env = append(os.Environ(), "GOBIN="+bin, "CGO_ENABLED=0", "GOFLAGS=")
