@@ -3,9 +3,13 @@ package advisory
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/advisory/index"
@@ -43,10 +47,10 @@ func (ix *Index) Match(ctx context.Context, packages []touchstone.Package, opt M
 	q.goos, q.goarch, _ = strings.Cut(opt.Platform, "/")
 	q.goarch, _, _ = strings.Cut(q.goarch, "/")
 	k := touchstone.Knowledge{Index: ix.State(), Matches: []touchstone.Match{}, Coverage: ix.coverage(packages, opt.Now)}
+	if err := q.lookAll(ctx, packages); err != nil {
+		return touchstone.Knowledge{}, err
+	}
 	for i := range packages {
-		if i%256 == 0 && ctx.Err() != nil {
-			return touchstone.Knowledge{}, ctx.Err()
-		}
 		if err := q.match(&packages[i]); err != nil {
 			return touchstone.Knowledge{}, fmt.Errorf("look up %s: %w", packages[i].Name, err)
 		}
@@ -81,20 +85,64 @@ type candidate struct {
 	hit   *hit
 }
 
+// concerns reports whether advisories are to be looked for at all.
+func concerns(p *touchstone.Package) bool {
+	return p.Ecosystem != "" && !(release.Versioned(release.Family(p.Ecosystem)) && kernelHeaders(p.Name))
+}
+
+// lookAll asks the index about every package, each once, on all processors.
+func (q *query) lookAll(ctx context.Context, packages []touchstone.Package) error {
+	type job struct {
+		asked asked
+		tiers []int8
+		found *found
+	}
+	var jobs []job
+	for i := range packages {
+		if !concerns(&packages[i]) {
+			continue
+		}
+		for _, a := range names(&packages[i]) {
+			if _, ok := q.looked[a]; !ok {
+				q.looked[a] = nil
+				jobs = append(jobs, job{asked: a, tiers: q.tiersOf(a)})
+			}
+		}
+	}
+	var next atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	for range min(runtime.GOMAXPROCS(0), len(jobs)/64+1) {
+		group.Go(func() error {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(jobs) {
+					return nil
+				}
+				j := &jobs[i]
+				var err error
+				if j.found, err = q.ix.look(j.asked, j.tiers); err != nil {
+					return fmt.Errorf("look up %s: %w", j.asked.name, err)
+				}
+			}
+			return ctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i := range jobs {
+		q.looked[jobs[i].asked] = jobs[i].found
+	}
+	return nil
+}
+
 func (q *query) match(p *touchstone.Package) error {
-	if p.Ecosystem == "" || release.Versioned(release.Family(p.Ecosystem)) && kernelHeaders(p.Name) {
+	if !concerns(p) {
 		return nil
 	}
 	first := len(q.out)
 	for _, a := range names(p) {
-		f, ok := q.looked[a]
-		if !ok {
-			var err error
-			if f, err = q.ix.look(a, q.tiersOf(a)); err != nil {
-				return err
-			}
-			q.looked[a] = f
-		}
+		f := q.looked[a]
 		if f == nil {
 			continue
 		}
