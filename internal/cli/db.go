@@ -176,7 +176,7 @@ func (p *program) dbFind() *cobra.Command {
 			if err != nil {
 				return outside(err)
 			}
-			defer index.Close()
+			defer func() { _ = index.Close() }() // it was only read
 			list, err := index.Find(args[0])
 			if err != nil {
 				return outside(err)

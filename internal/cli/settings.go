@@ -181,7 +181,7 @@ func (s *settings) key() ([]byte, error) {
 	if err != nil {
 		return key, nil //nolint:nilerr // as above
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	_, werr := f.Write(key)
 	if cerr := f.Close(); werr != nil || cerr != nil {
 		return key, nil

@@ -172,7 +172,7 @@ func withoutStale(rules []byte) ([]byte, error) {
 	found := false
 	for i, line := range lines {
 		if strings.HasPrefix(strings.TrimSpace(line), "stale-advisories:") {
-			indent := line[:strings.Index(line, "stale")]
+			indent, _, _ := strings.Cut(line, "stale-advisories:")
 			lines[i], found = indent+"stale-advisories: {others: any}", true
 		}
 	}

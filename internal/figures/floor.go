@@ -24,7 +24,7 @@ func floor(image string) (time.Duration, int64, error) {
 	if len(sources) != 1 {
 		return 0, 0, fmt.Errorf("%d images in %s", len(sources), image)
 	}
-	defer sources[0].Close()
+	defer func() { _ = sources[0].Close() }()
 	var stored int64
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))

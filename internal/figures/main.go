@@ -1,5 +1,5 @@
 // Command figures is the first half of "make bench": it measures the program as
-// people run it, whole processes on real images, against a floor in the same
+// people run it, whole processes on real images, repeatst a floor in the same
 // run. The second half are the benchmarks beside the code.
 //
 // The floor is decompressing the layers of the image with the same library on as
@@ -70,7 +70,7 @@ type figure struct {
 
 func measure(ctx context.Context, program, image string) (figure, error) {
 	var f figure
-	var floors, colds, agains []time.Duration
+	var floors, colds, repeats []time.Duration
 	var ratios []float64
 	for range rounds {
 		floor, stored, err := floor(image)
@@ -86,7 +86,7 @@ func measure(ctx context.Context, program, image string) (figure, error) {
 		if err == nil {
 			var again time.Duration
 			again, _, err = inspect(ctx, program, image, data)
-			agains = append(agains, again)
+			repeats = append(repeats, again)
 		}
 		if rerr := os.RemoveAll(data); err == nil {
 			err = rerr
@@ -98,7 +98,7 @@ func measure(ctx context.Context, program, image string) (figure, error) {
 		ratios = append(ratios, cold.Seconds()/floor.Seconds())
 		f.memory = max(f.memory, memory)
 	}
-	f.floor, f.cold, f.again, f.ratio = median(floors), median(colds), median(agains), median(ratios)
+	f.floor, f.cold, f.again, f.ratio = median(floors), median(colds), median(repeats), median(ratios)
 	return f, nil
 }
 

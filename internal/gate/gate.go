@@ -134,7 +134,7 @@ func (g *Gate) match(ctx context.Context, in Inspected) (touchstone.Knowledge, e
 	if err != nil {
 		return touchstone.Knowledge{}, err
 	}
-	defer index.Close()
+	defer func() { _ = index.Close() }() // it was only read
 	o := advisory.MatchOptions{Symbols: g.symbols, Platform: in.Artifact.Platform, Now: g.Now()}
 	if g.VEX != nil {
 		o.Statements = g.VEX(in.Artifact)

@@ -56,7 +56,7 @@ func (b *Bases) List() ([]touchstone.Base, error) {
 	}
 	var doc document
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return nil, fmt.Errorf("reading the golden bases in %s: %v\nhint: restore the file from version control, or remove it and approve the bases again", b.path, err)
+		return nil, fmt.Errorf("reading the golden bases in %s: %w\nhint: restore the file from version control, or remove it and approve the bases again", b.path, err)
 	}
 	if doc.Schema != Schema {
 		return nil, fmt.Errorf("reading the golden bases in %s: the schema is %q, not %q\nhint: was it written by a newer touchstone?", b.path, doc.Schema, Schema)

@@ -37,7 +37,7 @@ type Layer struct {
 
 // Build returns the image.
 func Build(im Image) (v1.Image, error) {
-	built := v1.Image(empty.Image)
+	built := empty.Image
 	for _, l := range im.Layers {
 		var err error
 		built, err = mutate.Append(built, mutate.Addendum{Layer: l.Layer, History: v1.History{CreatedBy: l.CreatedBy}})
