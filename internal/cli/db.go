@@ -22,14 +22,14 @@ func (p *program) dbImport() *cobra.Command {
 		replace bool
 	)
 	c := &cobra.Command{
-		Use:   "import PATH…",
+		Use:   "import [PATH…]",
 		Short: "Take in advisories from files: OSV zips, folders and records, CVE records, CISA's list, EPSS",
 		Long: `Take in advisories from files: OSV zips, folders and records, CVE 5.x records,
 CISA's known exploited vulnerabilities and EPSS. What a file is, its content
-tells. No network is used.`,
+tells. No network is used. Without a path the index is made again of what was
+taken in before.`,
 		Example: `  touchstone db import Debian/all.zip Go/all.zip cvelist.zip known_exploited_vulnerabilities.json
   touchstone db import --as-of 2026-11-23 mirror/`,
-		Args: atLeast(1, "at least one file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			when, err := moment(asOf)
 			if err != nil {
