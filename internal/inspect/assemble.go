@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/inspect/packages"
@@ -33,6 +32,7 @@ func (run *inspection) evidence(ctx context.Context) (*touchstone.Evidence, erro
 	e.ID = run.id(w.blob)
 	var found []touchstone.Secret
 	e.Configuration, found = secrets.Redact(run.image.configuration, run.config.Key)
+	e.Configuration.UserID = userID(run.image.configuration.User, m.open)
 	e.Layers = run.layerList(e.Configuration.History)
 	e.OS = packages.ReadOS(m.open)
 	e.Packages = packages.Complete(m.packages(), e.OS)
@@ -43,10 +43,10 @@ func (run *inspection) evidence(ctx context.Context) (*touchstone.Evidence, erro
 	e.Pins = pin.History(e.Configuration.History)
 	var gaps []touchstone.Gap
 	e.Surface, gaps = surface.Measure(m, e.Configuration)
+	e.Gaps = slices.Concat(gaps, m.databaseGaps(e.OS, e.Packages), m.unnamedGaps(), m.allGaps())
 	if m.err != nil {
 		return nil, outside(m.err)
 	}
-	e.Gaps = slices.Concat(gaps, m.allGaps())
 	e, data, err := settled(e)
 	if err != nil {
 		return nil, err
@@ -122,6 +122,5 @@ func (run *inspection) layerList(history []string) []touchstone.Layer {
 // package manager, one file for many packages, which each later layer that
 // installs something replaces as a whole.
 func fromDatabase(p *touchstone.Package) bool {
-	kind, _, _ := strings.Cut(strings.TrimPrefix(p.PURL, "pkg:"), "/")
-	return slices.Contains([]string{"deb", "apk", "rpm", "alpm", "opkg", "ebuild", "portage", "nix", "cos", "flatpak", "snap", "brew"}, kind)
+	return slices.Contains([]string{"deb", "apk", "rpm", "alpm", "opkg", "ebuild", "portage", "nix", "cos", "flatpak", "snap", "brew"}, kindOf(p))
 }

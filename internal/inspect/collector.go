@@ -199,11 +199,11 @@ func (in *Inspector) keeps(path string, size int64) bool {
 const maxKeptFile = 64 << 10
 
 // keptForMerge reports whether the content of a small file is needed once the
-// layers are merged, to say what the distribution is. Besides the places that
+// layers are merged, to say what the distribution is and who the users. Besides the places that
 // os-release(5) names, any os-release counts, because the former may be links.
 func keptForMerge(path string) bool {
 	switch path {
-	case "etc/os-release", "usr/lib/os-release", "etc/alpine-release", "etc/debian_version", "etc/redhat-release":
+	case "etc/os-release", "usr/lib/os-release", "etc/alpine-release", "etc/debian_version", "etc/redhat-release", passwd:
 		return true
 	}
 	base := path[lastSlash(path)+1:]

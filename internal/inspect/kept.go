@@ -36,8 +36,12 @@ func (c *collector) keep(j *job) {
 		c.addf(touchstone.GapLimit, j.path, "inspect", "the layer has more than %d bytes of small files that readers need", maxKept)
 		return
 	}
-	k.bytes += j.size
-	k.files[j.path] = keptFile{bytes.Clone(j.memory), j.info.Mode(), j.info.ModTime()}
+	content := bytes.Clone(j.memory)
+	if j.path == passwd {
+		content = usersAlone(content)
+	}
+	k.bytes += int64(len(content))
+	k.files[j.path] = keptFile{content, j.info.Mode(), j.info.ModTime()}
 }
 
 func (k *keptFiles) remove(name string) {

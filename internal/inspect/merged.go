@@ -19,6 +19,7 @@ type merged struct {
 	*squash
 	manifest *manifest.Reader
 	names    map[origin]string // a hard link that is left, by where its content comes from
+	unnamed  []string          // installed things without the file that names them
 	err      error             // the manifest could not be read
 }
 
@@ -186,6 +187,7 @@ func (m *merged) Entries() iter.Seq[*surface.Entry] {
 			out := &surface.Entry{File: e.File()}
 			if e.Kind == manifest.Regular {
 				out.Facts, out.Capability = m.known(out.Path)
+				m.noteUnnamed(out)
 			}
 			if !yield(out) {
 				return

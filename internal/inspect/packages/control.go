@@ -15,7 +15,8 @@ type stanza map[string]string
 // lines, continued by lines that begin with a space or tab, paragraphs apart by an
 // empty line (deb-control(5); METADATA and DESCRIPTION files look the same). Only
 // the first line of the wanted fields is kept; where a field comes again, the first
-// counts. Lines that are none of these are reported once the rest is read.
+// counts, and that it says something else the second time is reported once the rest
+// is read, as are lines that are none of these.
 func readControl(r io.Reader, wanted func(field string) bool, yield func(stanza) error) error {
 	lines := bufio.NewReaderSize(r, maxLine)
 	current := stanza{}
@@ -45,8 +46,15 @@ func readControl(r io.Reader, wanted func(field string) bool, yield func(stanza)
 			}
 			fields++
 			name = strings.ToLower(name)
-			if _, again := current[name]; wanted(name) && !again {
-				current[name] = strings.TrimSpace(value)
+			if !wanted(name) {
+				break
+			}
+			value = strings.TrimSpace(value)
+			switch first, again := current[name]; {
+			case !again:
+				current[name] = value
+			case first != value && malformed == nil:
+				malformed = fmt.Errorf("line %d has another %s than the same paragraph before", number, name)
 			}
 		}
 		if end {
