@@ -121,7 +121,7 @@ func (f *Folder) sweep(s *state) {
 	for i := range s.Sources {
 		keep[f.sourcePath(s.Sources[i].File)] = true
 	}
-	for _, pattern := range []string{"tmp-*", "index-*", "sources/*"} {
+	for _, pattern := range []string{".state.json-*", "tmp-*", "index-*", "sources/*"} {
 		paths, _ := filepath.Glob(filepath.Join(f.dir, pattern))
 		for _, path := range paths {
 			if !keep[path] && !strings.HasPrefix(filepath.Base(path), partPrefix) {

@@ -181,7 +181,7 @@ func TestNothingComesOfABadImport(t *testing.T) {
 func TestKilled(t *testing.T) {
 	f := OpenFolder(t.TempDir())
 	before := mustImport(t, f, put(t, "all.zip", zipped(t, debian("A-1"))))
-	for _, name := range []string{"tmp-index-1", "tmp-state-1", "index-" + strings.Repeat("0", 64), "sources/" + strings.Repeat("0", 64) + ".zip", "sources/part-osv-Go"} {
+	for _, name := range []string{"tmp-index-1", ".state.json-1", "index-" + strings.Repeat("0", 64), "sources/" + strings.Repeat("0", 64) + ".zip", "sources/part-osv-Go"} {
 		if err := os.WriteFile(filepath.Join(f.Dir(), name), []byte("half"), 0o644); err != nil {
 			t.Fatal(err)
 		}

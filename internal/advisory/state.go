@@ -12,6 +12,7 @@ import (
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/advisory/build"
 	"touchstone.dev/touchstone/internal/advisory/source"
+	"touchstone.dev/touchstone/internal/wholefile"
 )
 
 // Schema names the form of state.json.
@@ -112,19 +113,10 @@ func (f *Folder) writeState(s *state) error {
 	if err != nil {
 		return fmt.Errorf("write the state of the advisories: %w", err)
 	}
-	tmp, err := os.CreateTemp(f.dir, "tmp-state-*")
-	if err != nil {
+	if err := wholefile.Write(filepath.Join(f.dir, "state.json"), append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write the state of the advisories: %w", err)
 	}
-	_, err = tmp.Write(append(b, '\n'))
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(f.dir, "state.json"))
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-		return fmt.Errorf("write the state of the advisories: %w", err)
-	}
-	return syncDir(f.dir)
+	return nil
 }
 
 // syncDir makes renames in a folder last.

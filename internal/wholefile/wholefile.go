@@ -45,6 +45,18 @@ func write(path string, data []byte, mode os.FileMode) error {
 	return syncFolder(filepath.Dir(path))
 }
 
+// Sweep removes what writers of the file left behind when they were killed. Call
+// it where nobody else can be writing, such as under a lock.
+func Sweep(path string) {
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"-*"))
+	if err != nil {
+		return // the name itself is a malformed pattern: then nothing is swept
+	}
+	for _, name := range left {
+		_ = os.Remove(name) // what cannot be removed is in nobody's way
+	}
+}
+
 // syncFolder makes a rename last.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
