@@ -10,6 +10,7 @@ type Case struct {
 	Evidence *Evidence
 	// Problem says why the artifact could not be inspected although that was
 	// tried, for a reason outside it: the registry is down, the disk is full.
+	// What to do stands after "\nhint: ".
 	Problem string
 	// False says how the artifact contradicts its own digests, when that was
 	// found before any layer was read. It is refused everywhere.

@@ -143,9 +143,10 @@ func (a *asking) keepsUntil(start time.Time, l Limit) {
 // could not be inspected.
 func (a *asking) integrity() {
 	if a.c.Problem != "" {
+		seen, fix, _ := strings.Cut(a.c.Problem, "\nhint: ")
 		a.file(Reason{
 			Rule: RuleInspect, Outcome: Unknown, Effect: EffectRefuse, Outside: true,
-			Seen: a.c.Problem, Allowed: "an artifact that can be read",
+			Seen: seen, Allowed: "an artifact that can be read", Fix: fix,
 		})
 		return
 	}

@@ -76,9 +76,36 @@ func (s *screen) group(st standing, of []*touchstone.Reason) {
 		return
 	}
 	s.heading(heading(st, len(of)))
-	for _, r := range of {
-		s.reason(st, r)
+	for _, alike := range byCause(st, of) {
+		if len(alike) == 1 {
+			s.reason(st, alike[0])
+			continue
+		}
+		var names []string
+		for _, r := range alike {
+			names = append(names, r.Rule)
+		}
+		l := st.look()
+		s.entry(2, labelWidth, cell{l.sign(s.o.ASCII) + " " + counted(len(alike), "rule"), l.style},
+			cell{alike[0].Seen, normal}, cell{"fix: " + alike[0].Fix, faint}, cell{"needed by " + joined(names, "and"), faint})
 	}
+}
+
+// byCause puts rules that could not be asked for one and the same reason
+// together; all others stand alone.
+func byCause(st standing, of []*touchstone.Reason) [][]*touchstone.Reason {
+	var out [][]*touchstone.Reason
+	at := map[string]int{}
+	for _, r := range of {
+		cause := r.Seen + "\x00" + r.Fix
+		if i, there := at[cause]; there && st == stalling {
+			out[i] = append(out[i], r)
+			continue
+		}
+		at[cause] = len(out)
+		out = append(out, []*touchstone.Reason{r})
+	}
+	return out
 }
 
 func heading(st standing, n int) string {
