@@ -32,12 +32,15 @@ func newProgram(t *testing.T, module, arch string) string {
 	if base == "v2" {
 		base = path.Base(path.Dir(pkg))
 	}
-	modules := strings.TrimSpace(output(t, exec.Command("go", "env", "GOMODCACHE")))
 	return cached(t, filepath.Join(runtime.Version(), arch, base), func(to string) error {
+		modules, err := exec.Command("go", "env", "GOMODCACHE").Output()
+		if err != nil {
+			return fmt.Errorf("go env: %w", err)
+		}
 		gopath := to + "-gopath"
 		defer os.RemoveAll(gopath)
 		c := exec.Command("go", "install", module)
-		c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOPATH="+gopath, "GOMODCACHE="+modules, "GOBIN=", "GOFLAGS=")
+		c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOPATH="+gopath, "GOMODCACHE="+strings.TrimSpace(string(modules)), "GOBIN=", "GOFLAGS=")
 		c.Dir = os.TempDir() // no go.mod of ours
 		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("go install %s: %w: %s", module, err, out)

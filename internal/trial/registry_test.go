@@ -1,147 +1,20 @@
 package trial
 
 import (
-	"bufio"
-	"fmt"
 	"io"
-	"log"
-	"net"
-	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/makeimage"
 )
-
-// logFile is the variable that names the file of the registry's requests.
-const logFile = "TOUCHSTONE_TRIAL_LOG"
-
-// serveRegistry is the registry's process: it says on standard output where it
-// listens, and ends with its standard input. Each request is in the log before
-// it is answered.
-func serveRegistry() {
-	file, err := os.OpenFile(os.Getenv(logFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		log.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := fmt.Fprintln(file, r.Method, r.URL.Path); err != nil {
-			log.Fatal(err)
-		}
-		images.ServeHTTP(w, r)
-	})}
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
-	fmt.Println(listener.Addr())
-	log.Fatal(server.Serve(listener))
-}
-
-// aRegistry is a registry that runs as a process of its own.
-type aRegistry struct {
-	t    *testing.T
-	host string
-	log  string
-}
-
-func startRegistry(t *testing.T) aRegistry {
-	t.Helper()
-	r := aRegistry{t: t, log: filepath.Join(t.TempDir(), "requests")}
-	c := command(t, "registry")
-	c.Env = append(c.Env, logFile+"="+r.log)
-	c.Stderr = os.Stderr
-	stdin, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = c.Wait()
-	})
-	address, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the registry does not start: %v", err)
-	}
-	r.host = strings.TrimSpace(address)
-	return r
-}
-
-// push pushes an image, or several platforms, and forgets the requests so far.
-func (r aRegistry) push(ref string, it remote.Taggable) string {
-	r.t.Helper()
-	tag, err := name.NewTag(r.host + "/" + ref)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if err := remote.Push(tag, it); err != nil {
-		r.t.Fatal(err)
-	}
-	if err := os.Truncate(r.log, 0); err != nil {
-		r.t.Fatal(err)
-	}
-	return tag.String()
-}
-
-// read returns how often each of the layers was read since this was last asked.
-func (r aRegistry) read(im v1.Image) []int {
-	r.t.Helper()
-	data, err := os.ReadFile(r.log)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if err := os.Truncate(r.log, 0); err != nil {
-		r.t.Fatal(err)
-	}
-	requests := strings.Split(string(data), "\n")
-	if len(data) == 0 {
-		r.t.Error("the registry was not asked for anything")
-	}
-	layers, err := im.Layers()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	times := make([]int, len(layers))
-	for i, l := range layers {
-		digest, err := l.Digest()
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		for _, request := range requests {
-			if strings.HasPrefix(request, "GET ") && strings.HasSuffix(request, "/blobs/"+digest.String()) {
-				times[i]++
-			}
-		}
-	}
-	return times
-}
 
 func digest(t *testing.T, it interface{ Digest() (v1.Hash, error) }) touchstone.Digest {
 	t.Helper()
@@ -252,6 +125,73 @@ func TestKnownBeforeThePush(t *testing.T) {
 	}
 }
 
+// An archive may hold its layers uncompressed, as docker save writes them. What
+// the registry stores has other digests then, so that it must be read once to be
+// known for the same.
+func TestKnownUncompressed(t *testing.T) {
+	t.Parallel()
+	im, r := shop(t), startRegistry(t)
+	m := newMachine(t, shared(t, "osv", "Go", "all.zip"))
+	before := m.check(1, archive(t, uncompressed(t, im)))
+	tag := r.push("shop/cart:1.4", im)
+	for _, want := range [][]int{{1, 1}, {0, 0}} {
+		after := m.check(1, tag)
+		if got := r.read(im); !slices.Equal(got, want) {
+			t.Errorf("the layers were read %d times, want %d", got, want)
+		}
+		if before.Decision.Inputs.Evidence != after.Decision.Inputs.Evidence {
+			t.Errorf("evidence %s before the push, %s after it", before.Decision.Inputs.Evidence, after.Decision.Inputs.Evidence)
+		}
+	}
+}
+
+// uncompressed is the image with the same config over layers that are not
+// compressed.
+func uncompressed(t *testing.T, im v1.Image) v1.Image {
+	t.Helper()
+	layers, err := im.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain []v1.Layer
+	for _, l := range layers {
+		plain = append(plain, static.NewLayer(content(t, l), types.DockerUncompressedLayer))
+	}
+	config, err := im.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return withConfig(t, config, plain...)
+}
+
+// content is what a layer holds, as a tar.
+func content(t *testing.T, l v1.Layer) []byte {
+	t.Helper()
+	r, err := l.Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// withConfig is an image that claims this config over these layers.
+func withConfig(t *testing.T, config *v1.ConfigFile, layers ...v1.Layer) v1.Image {
+	t.Helper()
+	im, err := mutate.AppendLayers(empty.Image, layers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if im, err = mutate.ConfigFile(im, config); err != nil {
+		t.Fatal(err)
+	}
+	return im
+}
+
 // An image that claims the config of a known one over other layers is read, and
 // found out: knowing a config says nothing about bytes that nobody has read.
 func TestFalseConfig(t *testing.T) {
@@ -263,21 +203,8 @@ func TestFalseConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := program(t, newProgram(t, hey, "amd64")).Uncompressed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(other)
-	if err != nil {
-		t.Fatal(err)
-	}
-	liar, err := mutate.AppendLayers(empty.Image, static.NewLayer(data, types.DockerUncompressedLayer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if liar, err = mutate.ConfigFile(liar, config); err != nil {
-		t.Fatal(err)
-	}
+	other := static.NewLayer(content(t, program(t, newProgram(t, hey, "amd64"))), types.DockerUncompressedLayer)
+	liar := withConfig(t, config, other)
 	doc := m.check(1, r.push("shop/cart:1.5", liar))
 	if got := reason(t, doc, "integrity"); got.Outcome != touchstone.Fail || got.Effect != touchstone.EffectRefuse {
 		t.Errorf("integrity: %+v", got)
