@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"hash"
 	"io"
 	"io/fs"
@@ -22,6 +23,9 @@ const (
 	headBytes = max(surface.HeadSize, 4096)
 	// maxFacts bounds how many executables of a layer are remembered in memory.
 	maxFacts = 200_000
+	// maxLinks bounds the hard links of a layer, which are remembered until its
+	// end.
+	maxLinks = 2_000_000
 	// maxKept bounds the small files of a layer that are kept in memory.
 	maxKept = 8 << 20
 )
@@ -42,6 +46,7 @@ type collector struct {
 	// was found in earlier ones is dropped.
 	latest     map[string]int
 	found      []finding
+	weight     int64 // of found
 	kept       keptFiles
 	caps       map[string][]byte
 	opaqueRoot bool
@@ -109,6 +114,9 @@ func (c *collector) put(e *manifest.Entry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e.Kind == manifest.HardLink {
+		if len(c.links) == maxLinks {
+			return limitError(fmt.Sprintf("the layer has more than %d hard links", maxLinks))
+		}
 		c.links = append(c.links, link{string(e.Path), string(e.Link)})
 	}
 	return outside(c.sorter.Add(e))

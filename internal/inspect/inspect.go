@@ -74,6 +74,7 @@ type Limits struct {
 	Ratio       int64         // uncompressed to stored bytes, once a layer has passed 1 GiB; 250
 	Entries     int           // entries of a layer; 20 million
 	FileBytes   int64         // size of a file that is handed to a reader; 2 GiB
+	Findings    int64         // about the bytes of memory for what all layers yield beside the lists of their files; 128 MiB
 	ReadingTime time.Duration // for one reader with one file; 1 minute
 }
 
@@ -162,6 +163,9 @@ func (c Config) withDefaults() Config {
 	}
 	if l.FileBytes <= 0 {
 		l.FileBytes = 2 << 30
+	}
+	if l.Findings <= 0 {
+		l.Findings = 128 << 20
 	}
 	if l.ReadingTime <= 0 {
 		l.ReadingTime = time.Minute

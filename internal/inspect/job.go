@@ -236,6 +236,9 @@ func (c *collector) keepFinding(f finding) {
 	if f.facts.IsZero() && len(f.secrets) == 0 && len(r.Packages) == 0 && len(r.Owned) == 0 && len(r.Disowned) == 0 && len(r.Gaps) == 0 {
 		return
 	}
+	if c.outweighs(&f) {
+		return
+	}
 	c.found = append(c.found, f)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/artifact"
@@ -53,6 +54,7 @@ type inspection struct {
 	artifact touchstone.Artifact
 	image    image
 	layers   []*layer
+	weight   atomic.Int64 // of the records of the layers
 }
 
 func (run *inspection) close() {
@@ -76,6 +78,7 @@ func (run *inspection) readLayer(ctx context.Context, l *layer) error {
 	if err != nil {
 		return err
 	}
+	run.weigh(l)
 	return run.openEntries(l)
 }
 
