@@ -1,10 +1,13 @@
 package packages
 
 import (
+	"bytes"
 	"context"
 	"debug/buildinfo"
 	"fmt"
+	"io"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"touchstone.dev/touchstone"
@@ -17,6 +20,9 @@ import (
 func readGo(_ context.Context, f *file) error {
 	info, err := buildinfo.Read(f.Content)
 	if err != nil {
+		if packed(f.Content) {
+			return fmt.Errorf("%w: a program packed by UPX, so that nothing in it can be read", errUnsupported)
+		}
 		// Without build information there are no versions. That the functions are
 		// there tells a Go program from any other.
 		if pkgs, symErr := gosym.Packages(f.Content); symErr == nil && len(pkgs) > 0 {
@@ -35,6 +41,14 @@ func readGo(_ context.Context, f *file) error {
 		f.result.Symbols = set.Encode()
 	}
 	return nil // unknown symbols count as present
+}
+
+// packed reports whether UPX has packed the program: its header, with these
+// letters, follows the program headers (upx, src/include/linux.h, l_info).
+func packed(content io.ReaderAt) bool {
+	var head [1024]byte
+	n, _ := content.ReadAt(head[:], 0) // a shorter program is shorter
+	return bytes.Contains(head[:n], []byte("UPX!"))
 }
 
 // addToolchain adds the standard library, which the Go vulnerability database
@@ -132,7 +146,9 @@ func isLocal(path string) bool {
 }
 
 // foreignPackages returns the packages in the program that are neither its own nor
-// of the standard library, whose paths have no dot in their first element.
+// of the standard library, whose paths have no dot in their first element. What
+// the toolchain's own programs are built from lies below cmd/vendor; a few of its
+// symbols lack that beginning.
 func foreignPackages(f *file) []string {
 	all, err := gosym.Packages(f.Content)
 	if err != nil {
@@ -141,7 +157,10 @@ func foreignPackages(f *file) []string {
 	var foreign []string
 	for _, p := range all {
 		first, _, _ := strings.Cut(p, "/")
-		if strings.Contains(first, ".") && first != p {
+		if !strings.Contains(first, ".") || first == p {
+			continue
+		}
+		if _, vendored := slices.BinarySearch(all, "cmd/vendor/"+p); !vendored {
 			foreign = append(foreign, p)
 		}
 	}

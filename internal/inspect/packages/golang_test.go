@@ -77,23 +77,26 @@ func TestGo(t *testing.T) {
 	}
 }
 
-// TestGoToolchain reads a program of the toolchain that runs the test.
+// TestGoToolchain reads programs of the toolchain that runs the test. Vet is built
+// from packages of other modules that lie in the toolchain's own vendor folder.
 func TestGoToolchain(t *testing.T) {
-	out, err := exec.Command("go", "tool", "-n", "link").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(strings.TrimSpace(string(out)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := readOne(t, "usr/local/go/pkg/tool/link", content)
-	var names []string
-	for _, p := range got.Packages {
-		names = append(names, p.Name)
-	}
-	if diff := cmp.Diff([]string{"stdlib", "toolchain"}, names); diff != "" || len(got.Gaps) > 0 {
-		t.Error(diff, got.Gaps)
+	for _, tool := range []string{"link", "vet"} {
+		out, err := exec.Command("go", "tool", "-n", tool).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(strings.TrimSpace(string(out)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := readOne(t, "usr/local/go/pkg/tool/"+tool, content)
+		var names []string
+		for _, p := range got.Packages {
+			names = append(names, p.Name)
+		}
+		if diff := cmp.Diff([]string{"stdlib", "toolchain"}, names); diff != "" || len(got.Gaps) > 0 {
+			t.Error(tool, diff, got.Gaps)
+		}
 	}
 }
 
