@@ -58,6 +58,9 @@ func (s *set) add(f format) { *s |= 1 << f }
 // path only where these fit.
 func formatsOf(path string, size int64, head []byte) (s set) {
 	s.byMagic(head)
+	if beginsAsJar(head) {
+		s.add(formatJava)
+	}
 	slash := strings.LastIndexByte(path, '/')
 	dir, base := "", path
 	if slash >= 0 {
@@ -257,6 +260,14 @@ func isJavaExtension(extension string) bool {
 		return true
 	}
 	return false
+}
+
+// beginsAsJar reports whether an archive begins with META-INF, as the jar tool
+// writes it (jar file specification, "The META-INF directory"): Java runs it
+// whatever its name. A local file header has its name at byte 30.
+func beginsAsJar(head []byte) bool {
+	const name = 30
+	return isZip(head) && len(head) > name && strings.HasPrefix(string(head[name:]), "META-INF/")
 }
 
 func isZip(head []byte) bool { return len(head) >= 4 && string(head[:2]) == "PK" }

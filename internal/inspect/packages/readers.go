@@ -141,8 +141,11 @@ type Result struct {
 	Gaps []touchstone.Gap
 }
 
+// headSize is how many of the first bytes of a file tell formats.
+const headSize = 64
+
 // Wants reports whether Read has anything to do with the file. head holds its
-// first bytes: at least 18, or all of a shorter file. Only regular files are
+// first bytes: at least headSize, or all of a shorter file. Only regular files are
 // asked about.
 func (r *Readers) Wants(path string, info fs.FileInfo, head []byte) bool {
 	return formatsOf(path, info.Size(), head) != 0
@@ -152,7 +155,7 @@ func (r *Readers) Wants(path string, info fs.FileInfo, head []byte) bool {
 // cannot be read is a gap.
 func (r *Readers) Read(ctx context.Context, in Input) Result {
 	var result Result
-	head := make([]byte, 32)
+	head := make([]byte, headSize)
 	n, err := in.Content.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		result.Gaps = append(result.Gaps, touchstone.Gap{Kind: touchstone.GapFailed, Path: in.Path, Reader: "packages", Reason: "read the file: " + err.Error()})
