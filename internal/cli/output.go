@@ -93,5 +93,5 @@ func (p *program) note(format string, args ...any) {
 		return
 	}
 	p.progress.clear()
-	fmt.Fprintf(p.stderr, "note: "+format+"\n", args...)
+	fmt.Fprintln(p.stderr, "note: "+shown(fmt.Sprintf(format, args...)))
 }

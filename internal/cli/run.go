@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/rules"
 )
 
 // The exit codes. A crash or an error is never one of a verdict's but the one
@@ -64,17 +65,28 @@ func (p *program) exit(err error) int {
 		return exitAllowed
 	case errors.As(err, &f):
 		if f.message != "" {
-			fmt.Fprintln(p.stderr, "touchstone: "+f.message)
+			p.complain(f.message)
 		}
 		return f.code
 	}
-	text := err.Error()
-	fmt.Fprintln(p.stderr, "touchstone: "+text)
+	p.complain(err.Error())
 	var bad *undecidedError
 	if errors.As(err, &bad) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return exitUndecided
 	}
 	return exitUsage
+}
+
+// complain tells people what is wrong. Some of the words are those of strangers, a
+// registry's or an artifact's, and none of them may steer a terminal.
+func (p *program) complain(text string) { fmt.Fprintln(p.stderr, "touchstone: "+shown(text)) }
+
+func shown(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = rules.Printable(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // finding ends a command that worked, and whose answer is not a plain yes.
@@ -144,6 +156,9 @@ failed), 64 wrong usage.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := nothingEmpty(cmd); err != nil {
+				return err
+			}
 			return p.settings.resolve(cmd, p.getenv)
 		},
 	}

@@ -44,6 +44,19 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "no progress and no notes")
 }
 
+// nothingEmpty refuses a flag with an empty value. In a pipeline that is a
+// variable that nobody has set, and "--env ”" must not be taken for a check that
+// names no environment, which lets everything pass.
+func nothingEmpty(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" && err == nil {
+			err = fmt.Errorf("--%s is empty\nhint: leave the flag out, or give it a value; is a variable not set?", f.Name)
+		}
+	})
+	return err
+}
+
 // resolve fills in what no flag set, and finds the folders.
 func (s *settings) resolve(cmd *cobra.Command, getenv func(string) string) error {
 	var failed error
