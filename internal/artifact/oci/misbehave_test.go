@@ -250,6 +250,21 @@ func TestMisbehavingRegistry(t *testing.T) {
 			}
 			return f.isLayer(r)
 		}, fault: "outside", say: "stopped answering: nothing came for 1s"},
+		{name: "stall in drops", before: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+			if !f.isLayer(r) {
+				return false
+			}
+			w.Header().Set("Content-Length", strconv.Itoa(len(f.layer)))
+			for n := 0; n < len(f.layer) && r.Context().Err() == nil; n++ {
+				_, _ = w.Write(f.layer[n : n+1])
+				w.(http.Flusher).Flush()
+				select {
+				case <-r.Context().Done():
+				case <-time.After(50 * time.Millisecond):
+				}
+			}
+			return true
+		}, fault: "outside", say: "bytes came in 2s"},
 		{name: "redirects in a circle", before: func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != "/v2/" {
 				http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)

@@ -23,7 +23,8 @@ type Registries struct {
 	UserAgent string
 	// Connect bounds making a connection, with TLS; 0 means 10 s. Answer bounds
 	// the wait for the header of an answer, Idle each wait for more of its body;
-	// 0 means 30 s. A stream that drips is bounded by the caller's context alone.
+	// 0 means 30 s. A body of which less than 1 KiB a second comes is given up
+	// after twice Idle.
 	Connect, Answer, Idle time.Duration
 	// Retries is how often a request that failed for a passing reason, or a
 	// layer that was cut, is taken up again; 0 means 4, less than 0 never.

@@ -153,10 +153,14 @@ func (e *plainError) Error() string {
 	return fmt.Sprintf("%s would have to be reached by plain HTTP, which is not allowed for it\nhint: list %s as an insecure registry if that is meant", e.host, e.host)
 }
 
-// impatient ends a body that stops coming.
+// impatient ends a body that stops coming, or that comes in drops: less than
+// slowest bytes a second, after two times the longest wait for any.
 type impatient struct {
 	io.ReadCloser
 	idle    time.Duration
+	waited  time.Duration // for all that has come
+	come    int64         // bytes
+	slow    error         // why it was given up for slowness
 	timer   *time.Timer
 	cancel  context.CancelFunc
 	stalled atomic.Bool
@@ -171,10 +175,20 @@ func (b *impatient) giveUp() {
 
 func (b *impatient) Read(p []byte) (int, error) {
 	b.timer.Reset(b.idle)
+	start := time.Now()
 	n, err := b.ReadCloser.Read(p)
+	b.waited += time.Since(start)
+	b.come += int64(n)
 	b.timer.Stop()
 	if err != nil && err != io.EOF && b.stalled.Load() {
-		return n, &stallError{b.idle}
+		return n, &stallError{fmt.Sprintf("nothing came for %s", b.idle)}
+	}
+	if b.slow == nil && err == nil && b.waited > 2*b.idle && b.come < int64(b.waited.Seconds()*slowest) {
+		b.slow = &stallError{fmt.Sprintf("%d bytes came in %s", b.come, b.waited.Round(time.Second))}
+		b.cancel()
+	}
+	if b.slow != nil {
+		return 0, b.slow
 	}
 	if b.limit >= 0 {
 		if b.left -= int64(n); b.left < 0 {
@@ -190,10 +204,13 @@ func (b *impatient) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// stallError says that nothing came for too long.
-type stallError struct{ idle time.Duration }
+// slowest is how many bytes a second a registry sends at least.
+const slowest = 1024
 
-func (e *stallError) Error() string { return fmt.Sprintf("nothing came for %s", e.idle) }
+// stallError says how little came for too long.
+type stallError struct{ what string }
+
+func (e *stallError) Error() string { return e.what }
 
 // redirect is the http.Client.CheckRedirect of requests to a registry. It
 // keeps credentials from other hosts (the client itself ignores the port), and
