@@ -55,6 +55,9 @@ func (ix *Index) Match(ctx context.Context, packages []touchstone.Package, opt M
 			return touchstone.Knowledge{}, fmt.Errorf("look up %s: %w", packages[i].Name, err)
 		}
 	}
+	if len(q.versionless) > 0 {
+		k.Coverage = append(k.Coverage, coverVersionless(q.versionless))
+	}
 	q.judge()
 	slices.SortStableFunc(q.out, func(a, b *candidate) int { return compareMatches(&a.match, &b.match) })
 	for _, c := range q.out {
@@ -74,6 +77,7 @@ type query struct {
 	holes        map[uint32]*index.Hole
 	symbols      map[touchstone.Digest]Symbols
 	out          []*candidate
+	versionless  []string // names of packages that do not tell their version
 }
 
 // candidate is a match and where it comes from.
@@ -145,6 +149,10 @@ func (q *query) match(p *touchstone.Package) error {
 		f := q.looked[a]
 		if f == nil {
 			continue
+		}
+		if versionless(p) && len(f.hits) > 0 {
+			q.versionless = append(q.versionless, p.Name)
+			return nil
 		}
 		for i := range f.hits {
 			h := &f.hits[i]
