@@ -99,11 +99,11 @@ func TestPlatforms(t *testing.T) {
 		{"linux/amd64", 0, touchstone.Artifact{Digest: digest(t, good), Platform: "linux/amd64"}, nil},
 		{"linux/arm64", 1, touchstone.Artifact{Digest: digest(t, bad), Platform: "linux/arm64"}, nil},
 	} {
-		args := []string{tag}
+		var args []string
 		if test.platform != "" {
 			args = append(args, "--platform", test.platform)
 		}
-		doc := m.check(test.code, args...)
+		doc := m.check(test.code, tag, args...)
 		test.want.Name, test.want.Kind, test.want.Index = tag, touchstone.KindImage, digest(t, index)
 		if diff := cmp.Diff(test.want, doc.Artifact); diff != "" {
 			t.Errorf("--platform %q: artifact (- want, + got):\n%s", test.platform, diff)
