@@ -35,6 +35,9 @@ taken in before.`,
 			if err != nil {
 				return err
 			}
+			if when.After(p.now().Add(24 * time.Hour)) { // time zones differ by less
+				return fmt.Errorf("--as-of %s is a day to come: nothing can be current as of then", asOf)
+			}
 			p.watch()
 			report, err := p.advisories().Import(cmd.Context(), args, advisory.ImportOptions{
 				AsOf: when, Replace: replace, Now: p.now(), Progress: p.importing,

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -62,7 +63,7 @@ func (p *program) readRules() (*table, []rules.Warning, error) {
 	if optional {
 		path = rulesFile
 	}
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	switch {
 	case optional && errors.Is(err, fs.ErrNotExist):
 		path, data = "", rules.Example()
@@ -80,6 +81,22 @@ func (p *program) readRules() (*table, []rules.Warning, error) {
 	return &table{path: path, rules: r}, warnings, nil
 }
 
+// readFile reads a file that people write by hand, and no more than such a file
+// can have.
+func readFile(path string) ([]byte, error) {
+	const most = 16 << 20
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && len(data) > most {
+		err = fmt.Errorf("%s has more than %d bytes", path, most)
+	}
+	return data, err
+}
+
 // readWaivers returns nil where there is no file and none was named.
 func (p *program) readWaivers(t *table) ([]byte, error) {
 	t.waiversPath = p.settings.waivers
@@ -87,7 +104,7 @@ func (p *program) readWaivers(t *table) ([]byte, error) {
 	if optional {
 		t.waiversPath = filepath.Join(filepath.Dir(t.path), waiversFile)
 	}
-	data, err := os.ReadFile(t.waiversPath)
+	data, err := readFile(t.waiversPath)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

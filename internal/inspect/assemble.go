@@ -43,7 +43,7 @@ func (run *inspection) evidence(ctx context.Context) (*touchstone.Evidence, erro
 	e.Pins = pin.History(e.Configuration.History)
 	var gaps []touchstone.Gap
 	e.Surface, gaps = surface.Measure(m, e.Configuration)
-	e.Gaps = slices.Concat(gaps, m.databaseGaps(e.OS, e.Packages), m.unnamedGaps(), m.allGaps())
+	e.Gaps = slices.Concat(gaps, m.databaseGaps(e.OS, e.Packages), m.unnamedGaps(), run.emptyGaps(w.summary.Bytes), m.allGaps())
 	if m.err != nil {
 		return nil, outside(m.err)
 	}

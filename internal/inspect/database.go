@@ -87,6 +87,15 @@ func (m *merged) databaseGaps(os touchstone.OS, pkgs []touchstone.Package) []tou
 	return out
 }
 
+// emptyGaps tells of a root file system without a byte in it: of a disk that is not
+// mounted nothing is known.
+func (run *inspection) emptyGaps(bytes int64) []touchstone.Gap {
+	if run.artifact.Kind != touchstone.KindFilesystem || bytes > 0 {
+		return nil
+	}
+	return []touchstone.Gap{{Kind: touchstone.GapAbsent, Layer: -1, Reader: "dir", Reason: "no file lies below the root; is it mounted?"}}
+}
+
 // lostDatabase finds a database of a layer of whose packages, and of whose kind,
 // nothing is left in the artifact.
 func (m *merged) lostDatabase(left map[string]bool) (path, kind string, lost bool) {
