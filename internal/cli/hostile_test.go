@@ -78,13 +78,12 @@ func digest(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b))
 
 // hostile is an image as a stranger would write it.
 type hostile struct {
-	layers [][]byte          // plain
-	stored map[int][]byte    // where a layer is stored otherwise
-	user   string            // "1000" when empty
-	config map[string]any    // over the rest of the config
-	diffID map[int]string    // where the config lies
-	inner  map[string]any    // over the config's config
-	more   map[string][]byte // other files in the archive
+	layers [][]byte       // plain
+	stored map[int][]byte // where a layer is stored otherwise
+	user   string         // "1000" when empty
+	config map[string]any // over the rest of the config
+	diffID map[int]string // where the config lies
+	inner  map[string]any // over the config's config
 }
 
 // archive writes the image as a docker archive.
