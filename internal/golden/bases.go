@@ -131,7 +131,6 @@ func (b *Bases) change(edit func([]touchstone.Base) ([]touchstone.Base, error)) 
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("locking the golden bases: %w", err)
 	}
-	wholefile.Sweep(b.path)
 	bases, err := b.List()
 	if err != nil {
 		return err

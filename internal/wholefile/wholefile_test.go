@@ -3,6 +3,7 @@ package wholefile
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -58,5 +59,49 @@ func TestWriteToADevice(t *testing.T) {
 	}
 	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
 		t.Errorf("the device was replaced: %v, %v", info.Mode(), err)
+	}
+}
+
+// What a killed writer left is swept by the next; what a living one is writing
+// is not.
+func TestWriteSweepsWhatTheDeadLeft(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	dead := filepath.Join(dir, ".file-1234")
+	if err := os.WriteFile(dead, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	living, err := temporary(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer living.Close()
+	if err := Write(path, []byte("whole"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(dead); !os.IsNotExist(err) {
+		t.Errorf("what the dead left is still there: %v", err)
+	}
+	if _, err := os.Lstat(living.Name()); err != nil {
+		t.Errorf("what the living write was swept: %v", err)
+	}
+}
+
+func TestWritersAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 25 {
+				if err := Write(path, []byte("whole"), 0o644); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }
