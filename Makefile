@@ -38,7 +38,7 @@ lint: $(LINT)
 
 bench: build
 	@go run ./internal/figures
-	@go test -run '^$$' -bench . -benchtime 1s -timeout 40m ./... | grep -E '^(Benchmark|pkg:)' | sed 's|^pkg: touchstone.dev/||'
+	@ADVISORY_RECORDS=250000 TOUCHSTONE_BENCH_FILES=3000000 go test -run '^$$' -bench . -benchtime 1s -timeout 40m ./... | grep -E '^(Benchmark|pkg:)' | sed 's|^pkg: touchstone.dev/||'
 
 soak:
 	@for t in $$(grep -rl --include=*_test.go 'func Fuzz' . | xargs -n1 dirname | sort -u); do \
