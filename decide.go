@@ -170,14 +170,10 @@ func (a *asking) integrity() {
 func verdict(reasons []Reason) Verdict {
 	v := Allowed
 	for i := range reasons {
-		why := &reasons[i]
-		if why.Effect != EffectRefuse && why.Effect != EffectApprove {
-			continue
-		}
 		switch {
-		case why.Outcome == Fail, why.Outcome == Unknown && !why.Outside:
+		case reasons[i].Refuses():
 			return Refused
-		case why.Outcome == Unknown:
+		case reasons[i].Stalls():
 			v = Undecided
 		}
 	}
@@ -185,15 +181,24 @@ func verdict(reasons []Reason) Verdict {
 }
 
 // Refuses reports whether the reason by itself refuses.
-func (r *Reason) Refuses() bool { return verdict([]Reason{*r}) == Refused }
+func (r *Reason) Refuses() bool {
+	return r.hard() && (r.Outcome == Fail || r.Outcome == Unknown && !r.Outside)
+}
+
+// Stalls reports whether the reason by itself leaves the verdict undecided: the
+// rule could refuse, and could not be evaluated for a reason outside the
+// artifact.
+func (r *Reason) Stalls() bool { return r.hard() && r.Outcome == Unknown && r.Outside }
+
+// hard reports whether the rule refuses where it fails.
+func (r *Reason) hard() bool { return r.Effect == EffectRefuse || r.Effect == EffectApprove }
 
 // weight orders reasons, worst first.
 func (r *Reason) weight() int {
-	hard := r.Effect == EffectRefuse || r.Effect == EffectApprove
 	switch {
-	case r.Outcome == Fail && hard, r.Outcome == Unknown && hard && !r.Outside:
+	case r.Refuses():
 		return 0
-	case r.Outcome == Unknown && hard:
+	case r.Stalls():
 		return 1
 	case r.Outcome == Fail:
 		return 2

@@ -1,6 +1,7 @@
 package touchstone
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -9,8 +10,7 @@ import (
 // past its grace counts.
 func (q *query) holes() {
 	k := &q.c.Knowledge
-	if k.Index.Problem != "" {
-		q.unknown(k.Index.Problem, k.Index.Remedy, true)
+	if q.noIndex() {
 		return
 	}
 	switch {
@@ -27,7 +27,6 @@ func (q *query) holes() {
 			q.weigh(&t, i, m)
 		}
 	}
-	q.why.Waived = t.waived
 	switch {
 	case len(t.failing) > 0:
 		q.why.Failing = t.failing
@@ -36,8 +35,8 @@ func (q *query) holes() {
 		q.why.Failing = t.grace
 		q.why.Effect = EffectWarn
 		q.fail(q.describe(len(t.grace), t.worst)+", within the time given", q.remedy(t))
-	case len(t.waived) > 0:
-		q.why.Outcome, q.why.Seen = Waived, count(len(t.waived), "vulnerability, waived", "vulnerabilities, waived")
+	case len(q.why.Waived) > 0:
+		q.why.Outcome, q.why.Seen = Waived, count(len(q.why.Waived), "vulnerability, waived", "vulnerabilities, waived")
 	default:
 		q.pass(q.none(len(k.Matches)))
 	}
@@ -47,15 +46,13 @@ func (q *query) holes() {
 type tally struct {
 	failing []string // ids
 	grace   []string // ids of those that only warn yet
-	waived  []string // ids
 	worst   int      // index of the match to name; -1 if none
 }
 
 func (q *query) weigh(t *tally, i int, m *Match) {
 	for _, w := range q.waivers {
 		if w.covers(m) {
-			t.waived = append(t.waived, m.ID)
-			q.use(w)
+			q.setAside(m.ID, w)
 			return
 		}
 	}
@@ -134,30 +131,23 @@ func (q *query) none(matches int) string {
 
 // remedy names the upgrade that clears most of the package of a failing match.
 func (q *query) remedy(t tally) string {
+	const nothing = "no fix is known: remove the package, or waive it with an owner and a date"
 	k := &q.c.Knowledge
-	if !k.Matches[t.worst].Fixable() && q.row.Name != "cvss" {
-		if q.row.Name == "unscored" {
-			return "find out how bad it is; then waive it with an owner and a date, or remove the package"
-		}
-		return "no fix is known: remove the package, or waive it with an owner and a date"
-	}
 	worst := &k.Matches[t.worst]
+	switch {
+	case worst.Fixable() || q.row.Name == "cvss":
+	case q.row.Name == "unscored":
+		return "find out how bad it is; then waive it with an owner and a date, or remove the package"
+	default:
+		return nothing
+	}
 	for i := range k.Upgrades {
-		if u := &k.Upgrades[i]; u.Path == worst.Package.Path && u.clears(worst.ID) {
+		if u := &k.Upgrades[i]; u.Path == worst.Package.Path && slices.Contains(u.Clears, worst.ID) {
 			return "upgrade " + u.Package + " " + u.From + " to " + u.To + " (clears " + strconv.Itoa(len(u.Clears)) + ")"
 		}
 	}
 	if worst.Fixable() {
 		return "upgrade " + worst.Package.Name + " to " + worst.FixedVersions[0]
 	}
-	return "no fix is known: remove the package, or waive it with an owner and a date"
-}
-
-func (u *Upgrade) clears(id string) bool {
-	for _, c := range u.Clears {
-		if c == id {
-			return true
-		}
-	}
-	return false
+	return nothing
 }

@@ -17,17 +17,26 @@ func (q *query) unseen() {
 	q.failUnlessWaived("not seen before", "it is being inspected: try again in about 10 s")
 }
 
+// noIndex reports whether the advisories could not be asked, and says so: then
+// nothing about them is known, for a reason outside the artifact.
+func (q *query) noIndex() bool {
+	index := &q.c.Knowledge.Index
+	if index.Problem == "" {
+		return false
+	}
+	q.unknown(index.Problem, index.Remedy, true)
+	return true
+}
+
 // uncovered names the ecosystems and releases of which the advisories know
 // nothing. It is unknown, never "no holes".
 func (q *query) uncovered() {
-	k := &q.c.Knowledge
-	if k.Index.Problem != "" {
-		q.unknown(k.Index.Problem, k.Index.Remedy, true)
+	if q.noIndex() {
 		return
 	}
+	k := &q.c.Knowledge
 	var failing []string
 	var remedy string
-	waived := 0
 	for i := range k.Coverage {
 		cov := &k.Coverage[i]
 		if cov.Covered && !cov.EndOfLife || cov.Packages == 0 {
@@ -38,8 +47,7 @@ func (q *query) uncovered() {
 			name = "packages without an ecosystem"
 		}
 		if w := q.coveringThing(part{name, name}); w != nil {
-			q.use(w)
-			waived++
+			q.setAside(name, w)
 			continue
 		}
 		if cov.EndOfLife {
@@ -56,7 +64,7 @@ func (q *query) uncovered() {
 	case len(failing) > 0:
 		q.why.Failing = failing
 		q.unknown("no advisories for "+listed(failing, "ecosystem or release"), remedy, false)
-	case waived > 0:
+	case len(q.why.Waived) > 0:
 		q.why.Outcome, q.why.Seen = Waived, "ecosystems without advisories, waived"
 	case len(k.Coverage) == 0:
 		q.pass("no package to ask about")
@@ -68,11 +76,10 @@ func (q *query) uncovered() {
 // stale fails when the advisories for something inside were last confirmed
 // current too long ago.
 func (q *query) stale() {
-	k := &q.c.Knowledge
-	if k.Index.Problem != "" {
-		q.unknown(k.Index.Problem, k.Index.Remedy, true)
+	if q.noIndex() {
 		return
 	}
+	k := &q.c.Knowledge
 	var oldest *Coverage
 	for i := range k.Coverage {
 		cov := &k.Coverage[i]

@@ -107,6 +107,12 @@ func (q *query) use(w *Waiver) {
 	}
 }
 
+// setAside notes that the waiver keeps the rule from failing for what is told.
+func (q *query) setAside(told string, w *Waiver) {
+	q.why.Waived = append(q.why.Waived, told)
+	q.use(w)
+}
+
 // failUnlessWaived is fail for a rule that has no parts to waive one by one.
 func (q *query) failUnlessWaived(seen, fix string) {
 	if w := q.wholeWaiver(); w != nil {
@@ -143,11 +149,10 @@ type part struct {
 
 // parts is faults for things that are told with what they are about.
 func (q *query) parts(parts []part, noun, fix string) {
-	var failing, all []string
+	var failing []string
 	for _, p := range parts {
-		all = append(all, p.told)
 		if w := q.coveringThing(p); w != nil {
-			q.use(w)
+			q.setAside(p.told, w)
 			continue
 		}
 		failing = append(failing, p.told)
@@ -156,8 +161,8 @@ func (q *query) parts(parts []part, noun, fix string) {
 	case len(failing) > 0:
 		q.why.Failing = failing
 		q.fail(listed(failing, noun), fix)
-	case len(all) > 0:
-		q.why.Outcome, q.why.Seen = Waived, listed(all, noun)
+	case len(q.why.Waived) > 0:
+		q.why.Outcome, q.why.Seen = Waived, listed(q.why.Waived, noun)
 	default:
 		q.pass("no " + noun)
 	}

@@ -1,6 +1,9 @@
 package touchstone
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Match is an advisory that fits a package of the artifact: one hole, however
 // many aliases and sources name it.
@@ -48,15 +51,7 @@ func (m *Match) Fixable() bool { return len(m.FixedVersions) > 0 }
 
 // Named reports whether name is the match's id or one of its aliases.
 func (m *Match) Named(name string) bool {
-	if m.ID == name {
-		return true
-	}
-	for _, a := range m.Aliases {
-		if a == name {
-			return true
-		}
-	}
-	return false
+	return m.ID == name || slices.Contains(m.Aliases, name)
 }
 
 // Origin says who brought something in.

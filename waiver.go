@@ -1,6 +1,9 @@
 package touchstone
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Waiver is a rule set aside for a named thing, by somebody, for a reason,
 // until a moment.
@@ -30,15 +33,7 @@ func (w *Waiver) live(rule, environment string, a *Artifact, now time.Time) bool
 }
 
 func (w *Waiver) in(environment string) bool {
-	if len(w.Environments) == 0 {
-		return true
-	}
-	for _, e := range w.Environments {
-		if e == environment {
-			return true
-		}
-	}
-	return false
+	return len(w.Environments) == 0 || slices.Contains(w.Environments, environment)
 }
 
 func (w *Waiver) names(a *Artifact) bool {

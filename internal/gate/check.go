@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/artifact/reference"
@@ -48,22 +49,15 @@ func (g *Gate) Check(ctx context.Context, ask Ask) (*touchstone.Check, error) {
 // answer decides a case for the place, or for every environment.
 func (g *Gate) answer(c *touchstone.Case, ask Ask) *touchstone.Check {
 	out := Document(c, g.Tool)
-	road := make([]touchstone.Decision, 0, len(g.Rules.Environments))
-	for _, env := range g.Rules.Environments {
-		place := g.Rules.PlaceIn(env)
-		if ask.Place != nil {
-			place = *ask.Place
-			place.Environment = env
-		}
-		road = append(road, Decide(g.Rules, c, place, ask.User))
-	}
 	if ask.Place == nil {
-		out.Road = road
+		for _, env := range g.Rules.Environments {
+			out.Road = append(out.Road, Decide(g.Rules, c, g.Rules.PlaceIn(env), ask.User))
+		}
 		return out
 	}
 	d := Decide(g.Rules, c, *ask.Place, ask.User)
 	out.Decision = &d
-	out.Next = next(g.Rules, road, ask.Place.Environment)
+	out.Next = next(g.Rules, c, *ask.Place, ask.User)
 	return out
 }
 
@@ -74,21 +68,24 @@ func Decide(r *touchstone.Rules, c *touchstone.Case, place touchstone.Place, use
 	return touchstone.Decide(r, &asked)
 }
 
-// next tells what the environments after this one would say.
-func next(r *touchstone.Rules, road []touchstone.Decision, env string) []touchstone.NextVerdict {
+// next tells what the environments after this place's would say of the same
+// place.
+func next(r *touchstone.Rules, c *touchstone.Case, place touchstone.Place, user string) []touchstone.NextVerdict {
 	var out []touchstone.NextVerdict
-	after := false
-	for i, name := range r.Environments {
-		if after {
-			n := touchstone.NextVerdict{Environment: name, Verdict: road[i].Verdict, Rules: []string{}}
-			for j := range road[i].Reasons {
-				if why := &road[i].Reasons[j]; why.Refuses() || why.Outside && why.Outcome == touchstone.Unknown {
-					n.Rules = append(n.Rules, why.Rule)
-				}
+	here := slices.Index(r.Environments, place.Environment)
+	if here < 0 {
+		return nil
+	}
+	for _, env := range r.Environments[here+1:] {
+		place.Environment = env
+		d := Decide(r, c, place, user)
+		n := touchstone.NextVerdict{Environment: env, Verdict: d.Verdict, Rules: []string{}}
+		for i := range d.Reasons {
+			if why := &d.Reasons[i]; why.Refuses() || why.Outside && why.Outcome == touchstone.Unknown {
+				n.Rules = append(n.Rules, why.Rule)
 			}
-			out = append(out, n)
 		}
-		after = after || name == env
+		out = append(out, n)
 	}
 	return out
 }

@@ -114,13 +114,14 @@ func (g *Gate) Gather(ctx context.Context, in Inspected) *touchstone.Case {
 	if in.Evidence == nil {
 		return c
 	}
-	c.Knowledge = g.know(ctx, in)
+	c.Knowledge = g.know(ctx, in, c.Now)
 	return c
 }
 
-// know asks the index and the golden bases about the artifact.
-func (g *Gate) know(ctx context.Context, in Inspected) touchstone.Knowledge {
-	k, err := g.match(ctx, in)
+// know asks the index and the golden bases about the artifact, as of the moment
+// of the case.
+func (g *Gate) know(ctx context.Context, in Inspected, now time.Time) touchstone.Knowledge {
+	k, err := g.match(ctx, in, now)
 	if err != nil {
 		k = advisory.Unknown(err, in.Evidence.Packages)
 	}
@@ -129,13 +130,13 @@ func (g *Gate) know(ctx context.Context, in Inspected) touchstone.Knowledge {
 	return k
 }
 
-func (g *Gate) match(ctx context.Context, in Inspected) (touchstone.Knowledge, error) {
+func (g *Gate) match(ctx context.Context, in Inspected, now time.Time) (touchstone.Knowledge, error) {
 	index, err := g.Advisories.Index()
 	if err != nil {
 		return touchstone.Knowledge{}, err
 	}
 	defer func() { _ = index.Close() }() // it was only read
-	o := advisory.MatchOptions{Symbols: g.symbols, Platform: in.Artifact.Platform, Now: g.Now()}
+	o := advisory.MatchOptions{Symbols: g.symbols, Platform: in.Artifact.Platform, Now: now}
 	if g.VEX != nil {
 		o.Statements = g.VEX(in.Artifact)
 	}

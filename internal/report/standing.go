@@ -15,11 +15,10 @@ const (
 )
 
 func stand(r *touchstone.Reason) standing {
-	hard := r.Effect == touchstone.EffectRefuse || r.Effect == touchstone.EffectApprove
 	switch {
 	case r.Refuses():
 		return refusing
-	case r.Outcome == touchstone.Unknown && hard:
+	case r.Stalls():
 		return stalling
 	case r.Effect == touchstone.EffectNone && r.Outcome == touchstone.Fail:
 		return idle
