@@ -15,10 +15,10 @@ func (q *query) holes() {
 	}
 	switch {
 	case q.row.Name == "known-exploited" && k.Index.KEV.IsZero():
-		q.unknown("CISA's list of known exploited vulnerabilities is not in the index", "touchstone db update kev", true)
+		q.unknown("CISA's list of known exploited vulnerabilities is not in the index", "touchstone db update", true)
 		return
 	case q.row.Name == "epss" && k.Index.EPSS.IsZero():
-		q.unknown("EPSS scores are not in the index", "touchstone db update epss", true)
+		q.unknown("EPSS scores are not in the index", "touchstone db update", true)
 		return
 	}
 	t := tally{worst: -1}

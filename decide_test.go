@@ -142,7 +142,7 @@ func TestDecide(t *testing.T) {
 		},
 		"known-exploited without CISA's list is undecided": {
 			row: rule("known-exploited", refuse()), change: func(c *Case) { c.Knowledge.Index.KEV = time.Time{} },
-			want: want{Undecided, Unknown, EffectRefuse, "CISA", "touchstone db update kev"},
+			want: want{Undecided, Unknown, EffectRefuse, "CISA", "touchstone db update"},
 		},
 		"a release that the index does not cover is unknown, and refused": {
 			row: rule("no-advisories", refuse()),
@@ -375,6 +375,20 @@ func TestWaivers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWhatIsSetAsideIsTold(t *testing.T) {
+	c := plainCase()
+	c.Evidence.Secrets = []Secret{{Kind: "private-key", Path: "a"}, {Kind: "private-key", Path: "b"}}
+	c.Waivers = []Waiver{{ID: "w", Rule: "secrets", Package: "a", Until: noon.Add(day)}}
+	d := Decide(table(rule("secrets", refuse())), c)
+	why := reasonFor(t, &d, "secrets")
+	if diff := cmp.Diff([]string{"a (private-key)"}, why.Waived); diff != "" {
+		t.Errorf("waived (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"b (private-key)"}, why.Failing); diff != "" {
+		t.Errorf("failing (-want +got)\n%s", diff)
 	}
 }
 

@@ -89,7 +89,7 @@ func refused() *touchstone.Check {
 			},
 			{
 				Rule: "known-exploited", Outcome: touchstone.Unknown, Effect: touchstone.EffectRefuse, Outside: true,
-				Seen: "CISA's list of known exploited vulnerabilities is not in the index", Allowed: "refuse", Fix: "touchstone db update kev",
+				Seen: "CISA's list of known exploited vulnerabilities is not in the index", Allowed: "refuse", Fix: "touchstone db update",
 			},
 			{
 				Rule: "unscored", Outcome: touchstone.Fail, Effect: touchstone.EffectWarn,
