@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
+
+	"touchstone.dev/touchstone/internal/cli"
 )
 
 const (
@@ -16,8 +18,7 @@ const (
 	memory = 320 << 20
 	// patience is how long what was interrupted may take to tidy up. What waits
 	// for a pipe that nobody writes to never hears of it.
-	patience  = 10 * time.Second
-	undecided = 2 // the exit code: see package cli
+	patience = 10 * time.Second
 )
 
 // boundMemory sets the limit, unless whoever runs the process has set one.
@@ -34,7 +35,7 @@ func interruptible() (context.Context, context.CancelFunc) {
 	context.AfterFunc(ctx, func() {
 		stop()
 		time.Sleep(patience)
-		os.Exit(undecided)
+		os.Exit(cli.ExitUndecided)
 	})
 	return ctx, stop
 }

@@ -134,7 +134,7 @@ func (p *program) dbStatus() *cobra.Command {
 			}
 			p.status(&s)
 			if s.Index.Problem != "" {
-				return &finding{code: exitUndecided, message: s.Index.Problem + "\nhint: " + s.Index.Remedy}
+				return &finding{code: ExitUndecided, message: s.Index.Problem + "\nhint: " + s.Index.Remedy}
 			}
 			return nil
 		},

@@ -18,12 +18,8 @@ import (
 	"touchstone.dev/touchstone/internal/rules"
 )
 
-// The files that are looked for when no flag names one.
-const (
-	rulesFile   = "touchstone.yaml"
-	waiversFile = "touchstone-waivers.yaml"
-	goldenFile  = "touchstone-golden.json"
-)
+// goldenFile is looked for beside the rules when no flag names one.
+const goldenFile = "touchstone-golden.json"
 
 // table is the rules with the waivers that lie beside them.
 type table struct {
@@ -41,7 +37,7 @@ func (p *program) loadRules() (*table, error) {
 		return nil, err
 	}
 	if t.path == "" {
-		p.note("no %s here: judging by the built-in example rules (touchstone rules show)", rulesFile)
+		p.note("no %s here: judging by the built-in example rules (touchstone rules show)", rules.DefaultFile)
 	}
 	data, err := p.readWaivers(t)
 	if err != nil || data == nil {
@@ -61,7 +57,7 @@ func (p *program) readRules() (*table, []rules.Warning, error) {
 	path := p.settings.rules
 	optional := path == ""
 	if optional {
-		path = rulesFile
+		path = rules.DefaultFile
 	}
 	data, err := readFile(path)
 	switch {
@@ -102,7 +98,7 @@ func (p *program) readWaivers(t *table) ([]byte, error) {
 	t.waiversPath = p.settings.waivers
 	optional := t.waiversPath == ""
 	if optional {
-		t.waiversPath = filepath.Join(filepath.Dir(t.path), waiversFile)
+		t.waiversPath = filepath.Join(filepath.Dir(t.path), rules.DefaultWaivers)
 	}
 	data, err := readFile(t.waiversPath)
 	if optional && errors.Is(err, fs.ErrNotExist) {
@@ -137,8 +133,8 @@ func (p *program) advisories() *advisory.Folder {
 	return advisory.OpenFolder(filepath.Join(p.settings.data, "advisories"))
 }
 
-// withGate puts a gate together, uses it and takes it apart.
-func (p *program) withGate(t *table, use func(*gate.Gate) error) error {
+// withInspector makes an inspector, uses it and takes it apart.
+func (p *program) withInspector(use func(*inspect.Inspector) error) error {
 	p.watch()
 	key, err := p.settings.key()
 	if err != nil {
@@ -158,6 +154,11 @@ func (p *program) withGate(t *table, use func(*gate.Gate) error) error {
 			p.note("temporary files are left behind: %v", err)
 		}
 	}()
+	return use(inspector)
+}
+
+// withGate puts a gate together, uses it and takes it apart.
+func (p *program) withGate(t *table, use func(*gate.Gate) error) error {
 	documents, ignored, err := vex.Load(p.settings.vex, t.rules.VEXAuthors)
 	if err != nil {
 		return err
@@ -165,13 +166,18 @@ func (p *program) withGate(t *table, use func(*gate.Gate) error) error {
 	for _, i := range ignored {
 		p.note("%s does not count: %s", rules.Printable(i.Path), rules.Printable(i.Why))
 	}
-	return use(gate.New(gate.Config{
-		Inspector: inspector, Advisories: p.advisories(), Golden: p.goldenBases(t),
-		Rules: t.rules, Waivers: t.waivers, WaiversDigest: t.waiversDigest,
-		VEX:  func(a touchstone.Artifact) advisory.Statements { return documents.About(a) },
-		Tool: "touchstone " + version, Now: p.now,
-	}))
+	return p.withInspector(func(inspector *inspect.Inspector) error {
+		return use(gate.New(gate.Config{
+			Inspector: inspector, Advisories: p.advisories(), Golden: p.goldenBases(t),
+			Rules: t.rules, Waivers: t.waivers, WaiversDigest: t.waiversDigest,
+			VEX:  func(a touchstone.Artifact) advisory.Statements { return documents.About(a) },
+			Tool: tool(), Now: p.now,
+		}))
+	})
 }
+
+// tool is what the program calls itself in its answers.
+func tool() string { return "touchstone " + version }
 
 // reading shows how far the layers are read.
 func (p *program) reading(e inspect.Event) {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/inspect"
 	"touchstone.dev/touchstone/internal/report"
 )
 
@@ -30,9 +31,9 @@ func (p *program) inspectCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.inspectOne(cmd, args[0], open, func(g *gate.Gate, one gate.Inspected) error {
+			return p.inspectOne(cmd, args[0], open, func(one gate.Inspected) error {
 				return p.write(outs, func(w io.Writer, format string, o report.Options) error {
-					return report.WriteEvidence(w, format, one.Artifact, one.Evidence, g.Tool, look.apply(o))
+					return report.WriteEvidence(w, format, one.Artifact, one.Evidence, tool(), look.apply(o))
 				})
 			})
 		},
@@ -43,18 +44,15 @@ func (p *program) inspectCommand() *cobra.Command {
 	return c
 }
 
-// inspectOne inspects a reference that must come down to one artifact.
-func (p *program) inspectOne(cmd *cobra.Command, ref string, open opening, use func(*gate.Gate, gate.Inspected) error) error {
+// inspectOne inspects a reference that must come down to one artifact. Nothing is
+// judged, so neither rules nor advisories are read.
+func (p *program) inspectOne(cmd *cobra.Command, ref string, open opening, use func(gate.Inspected) error) error {
 	o, err := p.openOptions(open)
 	if err != nil {
 		return err
 	}
-	t, _, err := p.readRules()
-	if err != nil {
-		return err
-	}
-	return p.withGate(t, func(g *gate.Gate) error {
-		all, err := g.Inspect(cmd.Context(), ref, o)
+	return p.withInspector(func(inspector *inspect.Inspector) error {
+		all, err := gate.New(gate.Config{Inspector: inspector}).Inspect(cmd.Context(), ref, o)
 		if err != nil {
 			return openFailed(cmd.Context(), err)
 		}
@@ -62,7 +60,7 @@ func (p *program) inspectOne(cmd *cobra.Command, ref string, open opening, use f
 		if err != nil {
 			return err
 		}
-		return use(g, one)
+		return use(one)
 	})
 }
 

@@ -240,7 +240,7 @@ func TestKilled(t *testing.T) {
 			act.check(t)
 		}
 		act.before()
-		if code, out, errs := h.run(act.args...); code == exitUndecided || code == exitUsage {
+		if code, out, errs := h.run(act.args...); code == ExitUndecided || code == exitUsage {
 			t.Errorf("%s after all: exit code %d\n%s%s", act.name, code, out, errs)
 		}
 	}

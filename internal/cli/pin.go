@@ -117,7 +117,7 @@ func (p *program) versions(cmd *cobra.Command, from string, open opening, resolv
 		return pin.FromEvidence(&touchstone.Evidence{}, digest), nil
 	}
 	var v pin.Versions
-	err := p.inspectOne(cmd, from, open, func(_ *gate.Gate, one gate.Inspected) error {
+	err := p.inspectOne(cmd, from, open, func(one gate.Inspected) error {
 		v = pin.FromEvidence(one.Evidence, digest)
 		return nil
 	})

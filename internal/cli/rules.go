@@ -12,8 +12,6 @@ import (
 	"touchstone.dev/touchstone/internal/rules"
 )
 
-const casesFile = "touchstone-cases.yaml"
-
 func (p *program) rulesCommand() *cobra.Command {
 	return group("rules", "The rules of the road: the table, its errors, its test cases", p.rulesShow(), p.rulesCheck(), p.rulesTest(), p.rulesExample())
 }
@@ -72,7 +70,7 @@ func (p *program) rulesTest() *cobra.Command {
 				return err
 			}
 			if file == "" {
-				file = filepath.Join(filepath.Dir(t.path), casesFile)
+				file = filepath.Join(filepath.Dir(t.path), rules.DefaultCases)
 			}
 			data, err := os.ReadFile(file)
 			if errors.Is(err, fs.ErrNotExist) {
@@ -99,7 +97,7 @@ func (p *program) rulesTest() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&file, "cases", "", "file of cases (default: "+casesFile+" beside the rules)")
+	c.Flags().StringVar(&file, "cases", "", "file of cases (default: "+rules.DefaultCases+" beside the rules)")
 	return c
 }
 

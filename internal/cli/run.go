@@ -25,10 +25,13 @@ import (
 // The exit codes. A crash or an error is never one of a verdict's but the one
 // that lets nothing pass.
 const (
-	exitAllowed   = 0
-	exitRefused   = 1 // a refused verdict, or a check of ours that found fault: written by refused alone
-	exitUndecided = 2 // it could not be decided: index, network, disk, crash
-	exitUsage     = 64
+	exitAllowed = 0
+	exitRefused = 1 // a refused verdict, or a check of ours that found fault: written by refused alone
+	exitUsage   = 64
+
+	// ExitUndecided: it could not be decided, for the index, the network, the
+	// disk or a crash.
+	ExitUndecided = 2
 )
 
 // version is set by the linker.
@@ -44,7 +47,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			fmt.Fprintf(p.stderr, "touchstone: internal error: %v\n%s\nhint: nothing was decided; please report this with the lines above\n", r, debug.Stack())
-			code = exitUndecided
+			code = ExitUndecided
 		}
 	}()
 	root := p.root()
@@ -72,7 +75,7 @@ func (p *program) exit(err error) int {
 	p.complain(err.Error())
 	var bad *undecidedError
 	if errors.As(err, &bad) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return exitUndecided
+		return ExitUndecided
 	}
 	return exitUsage
 }
@@ -107,7 +110,7 @@ func verdictExit(v touchstone.Verdict, strict, warned bool) error {
 	case v == touchstone.Refused, strict && warned && v == touchstone.Allowed:
 		return refused("")
 	case v == touchstone.Undecided:
-		return &finding{code: exitUndecided}
+		return &finding{code: ExitUndecided}
 	default:
 		return nil
 	}

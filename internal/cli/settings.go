@@ -81,7 +81,7 @@ func (s *settings) resolve(cmd *cobra.Command, getenv func(string) string) error
 	for name, value := range file {
 		f := cmd.Flags().Lookup(name)
 		switch {
-		case f == nil && cmd.Root().Flags().Lookup(name) == nil && !known(cmd.Root(), name):
+		case f == nil && !known(cmd.Root(), name):
 			return fmt.Errorf("%s: there is no setting %q", s.config, name)
 		case f == nil || f.Changed:
 			continue
