@@ -17,6 +17,7 @@ type Case struct {
 	False     string
 	Knowledge Knowledge
 	Question  Question
+	History   History
 	Waivers   []Waiver
 	// WaiversDigest names the file or set that Waivers came from.
 	WaiversDigest Digest

@@ -49,7 +49,43 @@ type Decision struct {
 	Until        time.Time `json:"until,omitzero"` // see At
 	RulesVersion Digest    `json:"rulesVersion"`   // names the rules file by its bytes
 	Reasons      []Reason  `json:"reasons"`        // one for each rule asked, worst first
-	Inputs       Inputs    `json:"inputs"`
+	// Better says how the artifact compares with what runs in the workload now,
+	// when it is refused and something runs there.
+	Better *Comparison `json:"better,omitempty"`
+	// Findings are the things that the rules would refuse in something new, and
+	// that are let be here because it already runs; with their deadlines.
+	Findings []Finding `json:"findings,omitempty"`
+	Inputs   Inputs    `json:"inputs"`
+}
+
+// Comparison holds what refuses an artifact against what refuses the one that
+// runs in its place now.
+type Comparison struct {
+	Mended []string `json:"mended"` // what refuses the running one and not this one
+	New    []string `json:"new"`    // what refuses this one and not the running one
+}
+
+// Better reports whether nothing new refuses the artifact, and at least one thing
+// less.
+func (c *Comparison) Better() bool { return c != nil && len(c.New) == 0 && len(c.Mended) > 0 }
+
+// Refusing returns what refuses, one string for each thing: "rule thing", or the
+// rule alone where it has no parts.
+func (d *Decision) Refusing() []string {
+	var out []string
+	for i := range d.Reasons {
+		why := &d.Reasons[i]
+		if !why.Refuses() {
+			continue
+		}
+		for _, thing := range why.Failing {
+			out = append(out, why.Rule+" "+thing)
+		}
+		if len(why.Failing) == 0 {
+			out = append(out, why.Rule)
+		}
+	}
+	return out
 }
 
 // Reason is what one rule said.

@@ -58,6 +58,9 @@ const (
 type Question struct {
 	Occasion Occasion `json:"occasion"`
 	Place    Place    `json:"place"`
-	// User overrides the image's user when it is not empty.
-	User string `json:"user,omitempty"`
+	// Workload is what is to run the artifact, where that is known.
+	Workload Workload `json:"workload,omitzero"`
+	Settings
+	// Login is set when the occasion is a login.
+	Login *Login `json:"login,omitempty"`
 }

@@ -22,6 +22,13 @@ type Rules struct {
 	// Copies groups repositories that hold copies of the same thing; each group
 	// lists patterns for MatchName.
 	Copies map[string][]string
+	// Freezes are the recurring or dated times in which nothing new enters, as the
+	// file declares them.
+	Freezes []Freeze
+	// Windows are the only times in which something new enters the environments
+	// that they name; an environment that none names is always open. A freeze
+	// beats a window.
+	Windows []Freeze
 	// VEXAuthors are those whose VEX statements count, as documents name them.
 	VEXAuthors []string
 }
@@ -66,6 +73,8 @@ type Cell struct {
 	Limit Limit
 	// After is how long after it became known a failing match only warns.
 	After time.Duration
+	// Group is whose approvals count ("2 of release"); Limit says how many.
+	Group string
 }
 
 // Effect is what a failing rule brings about.
@@ -87,8 +96,9 @@ type Op string
 
 // The comparisons.
 const (
-	AtMost Op = "at most"
-	Below  Op = "below"
+	AtMost  Op = "at most"
+	Below   Op = "below"
+	AtLeast Op = "at least"
 )
 
 // Limit is the bound of a measure. Durations are in hours.
@@ -114,6 +124,8 @@ func (l Limit) Allows(v float64) bool {
 		return v <= l.Value
 	case Below:
 		return v < l.Value
+	case AtLeast:
+		return v >= l.Value
 	default:
 		return true
 	}

@@ -64,7 +64,7 @@ func (g *Gate) answer(c *touchstone.Case, ask Ask) *touchstone.Check {
 // Decide asks one question of the case.
 func Decide(r *touchstone.Rules, c *touchstone.Case, place touchstone.Place, user string) touchstone.Decision {
 	asked := *c
-	asked.Question = touchstone.Question{Occasion: touchstone.OccasionCheck, Place: place, User: user}
+	asked.Question = touchstone.Question{Occasion: touchstone.OccasionCheck, Place: place, Settings: touchstone.Settings{User: user}}
 	return touchstone.Decide(r, &asked)
 }
 

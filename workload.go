@@ -1,0 +1,49 @@
+package touchstone
+
+// Workload is what keeps containers running, and one container of it.
+type Workload struct {
+	Kind      string `json:"kind,omitempty"`      // "Deployment"; "Pod" for one that nothing keeps
+	Name      string `json:"name,omitempty"`      // within its namespace
+	Container string `json:"container,omitempty"` // name of the container, or of the volume that is an image
+}
+
+// Settings are what a workload sets for its container. Each overrides what the
+// image says, and is judged as it will run.
+type Settings struct {
+	// User overrides the image's user when it is not empty: "1000", "1000:1000".
+	User string `json:"user,omitempty"`
+	// NotRoot is true where the runtime itself refuses user 0 (Kubernetes
+	// "runAsNonRoot").
+	NotRoot bool `json:"notRoot,omitempty"`
+	// Command and Args override the image's entrypoint and command when they are
+	// not empty.
+	Command []string `json:"command,omitempty"`
+	Args    []string `json:"args,omitempty"`
+	// Capabilities are those added to the runtime's own, as "NET_ADMIN"; "ALL"
+	// stands for every one.
+	Capabilities []string `json:"capabilities,omitempty"`
+	Privileged   bool     `json:"privileged,omitempty"`
+	// Host lists what of the node is shared: "network", "pid", "ipc", and the
+	// paths of the node that are mounted, as "path /var/run".
+	Host []string `json:"host,omitempty"`
+}
+
+// Login is a person's way into something that runs.
+type Login struct {
+	Kind LoginKind `json:"kind"`
+	By   string    `json:"by"` // the person, as the cluster names them
+	// Command is what is to be executed, redacted.
+	Command []string `json:"command,omitempty"`
+	TTY     bool     `json:"tty,omitempty"`
+}
+
+// LoginKind is a way in.
+type LoginKind string
+
+// The ways in that a cluster's door sees.
+const (
+	LoginExec        LoginKind = "exec"
+	LoginAttach      LoginKind = "attach"
+	LoginPortForward LoginKind = "port-forward"
+	LoginDebug       LoginKind = "debug" // an ephemeral container
+)
