@@ -1,0 +1,300 @@
+// Package api is the contract between a server and whoever calls it: the routes,
+// with the role that each needs, the documents that pass, and a client. The server
+// serves exactly these routes, and the OpenAPI document is made from them.
+//
+// Every answer that is not a success is a Problem (RFC 9457,
+// application/problem+json). Writes may carry the header Idempotency-Key: the same
+// key within a day gets the first answer again. Lists come in pages: Page.Next is
+// handed back as ?after=.
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/record"
+	"touchstone.dev/touchstone/internal/release"
+)
+
+// Role is what a token may do; each role may do what those before it may.
+type Role string
+
+// The roles, least first.
+const (
+	Viewer    Role = "viewer"    // read
+	Developer Role = "developer" // check, ask for promotions, waivers, rules
+	Approver  Role = "approver"  // approve, reject, freeze
+	Admin     Role = "admin"     // tokens, modes, backups
+)
+
+// Roles lists the roles, least first.
+func Roles() []Role { return []Role{Viewer, Developer, Approver, Admin} }
+
+// Route is one thing that the server does.
+type Route struct {
+	Method  string
+	Path    string // as net/http.ServeMux writes it, without the method
+	Role    Role   // the least that may call it; "" for anybody
+	Summary string
+	Query   []string // names of the query parameters
+	// Request and Response are zero values of the documents; nil for none.
+	Request, Response any
+	// Stream is true where the answer is server-sent events of Response.
+	Stream bool
+}
+
+// Routes lists all of them.
+func Routes() []Route {
+	return []Route{
+		{"GET", "/healthz", "", "Whether the process lives", nil, nil, Health{}, false},
+		{"GET", "/readyz", "", "Whether the server can decide, and what is wrong", nil, nil, Health{}, false},
+		{"GET", "/openapi.json", "", "This contract as OpenAPI 3.1", nil, nil, json.RawMessage{}, false},
+		{"GET", "/metrics", Viewer, "Prometheus metrics", nil, nil, nil, false},
+
+		{"POST", "/v1/checks", Developer, "Judge an artifact; one that was not seen before is scanned, and 202 says so", nil, CheckAsk{}, CheckAnswer{}, false},
+		{"GET", "/v1/artifacts", Viewer, "Artifacts that were seen", pages("name"), nil, Page[Artifact]{}, false},
+		{"GET", "/v1/scans", Viewer, "Scans that wait, run or have failed", pages(), nil, Page[Scan]{}, false},
+		{"GET", "/v1/running", Viewer, "What runs, and what is found on it", pages("namespace", "owner"), nil, Page[Workload]{}, false},
+		{"GET", "/v1/where", Viewer, "The place that a namespace is, and why", []string{"cluster", "namespace", "label"}, nil, Where{}, false},
+
+		{"GET", "/v1/decisions", Viewer, "Decisions, the newest first", pages("artifact", "environment", "namespace", "verdict"), nil, Page[Decision]{}, false},
+		{"GET", "/v1/decisions/{id}", Viewer, "One decision with its reasons and inputs", nil, nil, DecisionDocument{}, false},
+		{"POST", "/v1/decisions/{id}/replay", Viewer, "Decide again from the stored inputs", nil, nil, Replay{}, false},
+		{"GET", "/v1/events", Viewer, "Decisions and scans as they happen", nil, nil, Event{}, true},
+
+		{"POST", "/v1/promotions", Developer, "Promote artifacts, all or none", nil, release.PromotionAsk{}, release.Result{}, false},
+		{"GET", "/v1/promotions", Viewer, "Promotions, the newest first", pages("artifact", "environment"), nil, Page[touchstone.Promotion]{}, false},
+		{"GET", "/v1/requests", Viewer, "What somebody asks of others", pages("state", "kind"), nil, Page[release.Request]{}, false},
+		{"POST", "/v1/requests", Developer, "Ask for a waiver, rules or an improvement", nil, release.Request{}, release.Request{}, false},
+		{"GET", "/v1/requests/{id}", Viewer, "One request", nil, nil, release.Request{}, false},
+		{"POST", "/v1/requests/{id}/approve", Approver, "Say yes; never to one's own", nil, Remark{}, release.Request{}, false},
+		{"POST", "/v1/requests/{id}/reject", Approver, "Say no", nil, Remark{}, release.Request{}, false},
+		{"GET", "/v1/waivers", Viewer, "Waivers in force, the first to lapse first", pages(), nil, Page[touchstone.Waiver]{}, false},
+		{"POST", "/v1/waivers/{id}/revoke", Approver, "End a waiver before its time", nil, Remark{}, nil, false},
+		{"GET", "/v1/freezes", Viewer, "Freezes, past ones left out", pages(), nil, Page[touchstone.Freeze]{}, false},
+		{"POST", "/v1/freezes", Approver, "Declare a freeze", nil, touchstone.Freeze{}, touchstone.Freeze{}, false},
+		{"POST", "/v1/freezes/{id}/thaw", Approver, "End a freeze before its time", nil, Remark{}, nil, false},
+		{"GET", "/v1/rules", Viewer, "The rules in force", nil, nil, Rules{}, false},
+		{"POST", "/v1/simulations", Developer, "What other rules, a waiver or advisories would change", nil, SimulationAsk{}, gate.Simulation{}, false},
+
+		{"GET", "/v1/namespaces", Viewer, "Namespaces, and whether their rules are enforced", []string{"cluster"}, nil, Page[gate.Mode]{}, false},
+		{"PUT", "/v1/namespaces/{namespace}", Admin, "Report or enforce", nil, ModeAsk{}, ModeAnswer{}, false},
+		{"GET", "/v1/log", Viewer, "Entries of the log, in order", pages("kind", "about"), nil, Page[Entry]{}, false},
+		{"GET", "/v1/log/checkpoint", Viewer, "The latest signed checkpoint, and the key", nil, nil, Checkpoint{}, false},
+		{"POST", "/v1/log/verify", Viewer, "Verify the whole log", nil, VerifyAsk{}, record.Verification{}, false},
+		{"GET", "/v1/whoami", Viewer, "Whose token this is", nil, nil, Token{}, false},
+		{"GET", "/v1/tokens", Admin, "Tokens, without their secrets", pages(), nil, Page[Token]{}, false},
+		{"POST", "/v1/tokens", Admin, "Make a token; its secret is told once", nil, TokenAsk{}, Token{}, false},
+		{"POST", "/v1/tokens/{id}/revoke", Admin, "End a token", nil, Remark{}, nil, false},
+		{"POST", "/v1/backups", Admin, "Write a backup into the server's data folder while it runs", nil, nil, Backup{}, false},
+	}
+}
+
+func pages(more ...string) []string { return append(more, "after", "limit") }
+
+// Problem is an answer that is not a success (RFC 9457).
+type Problem struct {
+	Type   string `json:"type"`           // "about:blank"
+	Title  string `json:"title"`          // the HTTP status in words
+	Status int    `json:"status"`         // the HTTP status
+	Detail string `json:"detail"`         // what happened, to what
+	Hint   string `json:"hint,omitempty"` // what to do next
+}
+
+// Page is a part of a list.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"` // the value of ?after= for the next page; empty on the last
+}
+
+// Health is what the server knows of itself.
+type Health struct {
+	Ready    bool     `json:"ready"`
+	Problems []string `json:"problems,omitempty"` // what keeps it from deciding
+	Warnings []string `json:"warnings,omitempty"` // what will, unless somebody acts
+}
+
+// CheckAsk asks whether an artifact may run somewhere.
+type CheckAsk struct {
+	Reference string `json:"reference"`
+	// Environment or Place says where; both empty asks about the whole road.
+	Environment string              `json:"environment,omitempty"`
+	Place       string              `json:"place,omitempty"` // "namespace=cart,cluster=pay-1", as --place writes it
+	Settings    touchstone.Settings `json:"settings,omitzero"`
+	Platform    string              `json:"platform,omitempty"`
+}
+
+// CheckAnswer is the whole check, or what is still to come.
+type CheckAnswer struct {
+	// Scanning is true while the artifact is read for the first time; ask again
+	// after RetryAfter seconds.
+	Scanning   bool              `json:"scanning,omitempty"`
+	RetryAfter int               `json:"retryAfter,omitempty"`
+	Check      *touchstone.Check `json:"check,omitempty"`
+}
+
+// Artifact is one that was seen.
+type Artifact struct {
+	Name     string            `json:"name"` // repository
+	Digest   touchstone.Digest `json:"digest"`
+	Platform string            `json:"platform,omitempty"`
+	Evidence touchstone.Digest `json:"evidence,omitempty"`
+	Seen     time.Time         `json:"seen"`
+}
+
+// Scan is one that waits, runs or has failed.
+type Scan struct {
+	Reference string    `json:"reference"`
+	State     string    `json:"state"` // waiting, running, failed
+	Attempts  int       `json:"attempts"`
+	Queued    time.Time `json:"queued"`
+	Next      time.Time `json:"next,omitzero"`     // when it is tried again
+	Problem   string    `json:"problem,omitempty"` // why the last attempt failed
+}
+
+// Workload is one container that runs.
+type Workload struct {
+	gate.Running
+	Decision string               `json:"decision,omitempty"` // id of the one that let it in
+	Verdict  touchstone.Verdict   `json:"verdict,omitempty"`  // what something new would get there today
+	Findings []touchstone.Finding `json:"findings,omitempty"`
+}
+
+// Where is the place that a namespace is.
+type Where struct {
+	Place touchstone.Place `json:"place"`
+	// Row is the number of the row of places that matched, from 1; 0 for none.
+	Row      int  `json:"row"`
+	Enforced bool `json:"enforced"`
+}
+
+// Decision is one line of the list of decisions.
+type Decision struct {
+	ID          string              `json:"id"`
+	At          time.Time           `json:"at"`
+	Occasion    touchstone.Occasion `json:"occasion"`
+	Artifact    string              `json:"artifact"` // "repository@digest"
+	Reference   string              `json:"reference,omitempty"`
+	Environment string              `json:"environment"`
+	Namespace   string              `json:"namespace,omitempty"`
+	Workload    string              `json:"workload,omitempty"` // "Deployment cart"
+	Verdict     touchstone.Verdict  `json:"verdict"`
+	Why         string              `json:"why,omitempty"` // the worst reason, in a line
+	Actor       string              `json:"actor"`
+}
+
+// DecisionDocument is one decision with all that it was taken on.
+type DecisionDocument struct {
+	Schema   string              `json:"schema"` // touchstone.dev/decision/v1
+	ID       string              `json:"id"`
+	Actor    string              `json:"actor"`
+	Artifact touchstone.Artifact `json:"artifact"`
+	Question touchstone.Question `json:"question"`
+	Decision touchstone.Decision `json:"decision"`
+}
+
+// Replay is what deciding again from the stored inputs came to.
+type Replay struct {
+	ID   string `json:"id"`
+	Same bool   `json:"same"`
+	// Missing names inputs that retention has removed; then nothing is replayed.
+	Missing []string             `json:"missing,omitempty"`
+	Differs []string             `json:"differs,omitempty"` // what differs, for people
+	Then    touchstone.Decision  `json:"then"`
+	Again   *touchstone.Decision `json:"again,omitempty"`
+}
+
+// Event is something that happens.
+type Event struct {
+	Kind     string    `json:"kind"` // decision, scan
+	At       time.Time `json:"at"`
+	Decision *Decision `json:"decision,omitempty"`
+	Scan     *Scan     `json:"scan,omitempty"`
+}
+
+// Remark is why somebody does something.
+type Remark struct {
+	Reason string `json:"reason"`
+}
+
+// Rules are the rules in force.
+type Rules struct {
+	Digest touchstone.Digest `json:"digest"`
+	Source string            `json:"source"`
+	From   time.Time         `json:"from,omitzero"`
+	By     []string          `json:"by,omitempty"` // who asked for them and who approved; empty for the first
+}
+
+// SimulationAsk names what to try. Exactly one of Rules, Waiver and Advisories
+// is set.
+type SimulationAsk struct {
+	Rules      string             `json:"rules,omitempty"` // a rules file's text
+	Waiver     *touchstone.Waiver `json:"waiver,omitempty"`
+	Advisories bool               `json:"advisories,omitempty"` // those that are in the index now, against what was decided
+	At         time.Time          `json:"at,omitzero"`          // as of this moment; zero for now
+	Last       int                `json:"last,omitempty"`       // how many past decisions are tried too; 1,000 when zero
+}
+
+// ModeAsk sets whether a namespace's rules are enforced.
+type ModeAsk struct {
+	Cluster string `json:"cluster,omitempty"`
+	Enforce bool   `json:"enforce"`
+	Anyway  bool   `json:"anyway,omitempty"` // although something there is unscanned or undecided
+	Reason  string `json:"reason,omitempty"`
+}
+
+// ModeAnswer says what came of it.
+type ModeAnswer struct {
+	Mode gate.Mode `json:"mode"`
+	// InTheWay lists what runs there and is unscanned or undecided; then nothing
+	// was switched.
+	InTheWay []Workload `json:"inTheWay,omitempty"`
+}
+
+// Entry is one of the log with its body, where it is still kept.
+type Entry struct {
+	record.Entry
+	Document json.RawMessage `json:"document,omitempty"`
+}
+
+// Checkpoint is a signed statement of how long the log is and what it says
+// (C2SP tlog-checkpoint in a signed note).
+type Checkpoint struct {
+	Note string `json:"note"`
+	Key  string `json:"key"` // the verifier key, as golang.org/x/mod/sumdb/note writes it
+}
+
+// VerifyAsk may name a checkpoint that was kept elsewhere.
+type VerifyAsk struct {
+	Note string `json:"note,omitempty"`
+}
+
+// TokenAsk asks for a token.
+type TokenAsk struct {
+	Name   string        `json:"name"` // the person or robot
+	Groups []string      `json:"groups,omitempty"`
+	Role   Role          `json:"role"`
+	Scope  []string      `json:"scope,omitempty"` // environments; empty for all
+	Life   time.Duration `json:"life,omitempty"`  // in nanoseconds; 90 days when zero
+}
+
+// Token is one, without its secret but where it was just made.
+type Token struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Groups  []string  `json:"groups,omitempty"`
+	Role    Role      `json:"role"`
+	Scope   []string  `json:"scope,omitempty"`
+	Expires time.Time `json:"expires"`
+	Revoked time.Time `json:"revoked,omitzero"`
+	Secret  string    `json:"secret,omitempty"` // told once
+}
+
+// Backup names one that was written.
+type Backup struct {
+	Path  string    `json:"path"`
+	Bytes int64     `json:"bytes"`
+	At    time.Time `json:"at"`
+}
