@@ -3,6 +3,7 @@
 # make lint    golangci-lint, with the floors of the house
 # make bench   the figures, as ratios measured in one run
 # make soak    longer fuzzing and property tests
+# make image   touchstone's own image, from scratch, as bin/touchstone-image.tar
 SHELL       := /bin/bash
 .DELETE_ON_ERROR:
 export CGO_ENABLED ?= 0
@@ -12,12 +13,15 @@ TOOLS       := $(CACHE)/bin
 LINT        := $(TOOLS)/golangci-lint-v2.15.0
 TESTSUM     := $(TOOLS)/gotestsum-v1.13.0
 
-.PHONY: all build run test lint bench soak prepare clean
+.PHONY: all build image run test lint bench soak prepare clean
 
 all: build
 
 build:
 	go build -ldflags '-s -w -X touchstone.dev/touchstone/internal/cli.version=$(VERSION)' -o bin/touchstone ./cmd/touchstone
+
+image: build
+	@go run ./internal/ownimage -o bin/touchstone-image.tar -created $$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ)
 
 run: build
 	@go run ./internal/demo

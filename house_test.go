@@ -32,11 +32,14 @@ func TestTheRootImportsTheStandardLibraryAlone(t *testing.T) {
 func floors() [][]string {
 	return [][]string{
 		{""},
-		{"artifact", "blob", "gosym", "pin", "rules", "makeimage", "wholefile", "unprivileged"},
-		{"manifest"},
-		{"inspect", "advisory", "golden"},
+		{"artifact", "blob", "gosym", "pin", "record", "rules", "makeimage", "wholefile", "unprivileged"},
+		{"manifest", "sqlite", "cluster"},
+		{"inspect", "advisory", "golden", "storetest"},
 		{"gate", "report"},
-		{"cli", "demo", "figures", "trial"},
+		{"release", "kube"},
+		{"api"},
+		{"server"},
+		{"cli", "demo", "figures", "ownimage", "trial"},
 	}
 }
 
@@ -84,6 +87,14 @@ func TestLowerFloorsStayApart(t *testing.T) {
 	for _, p := range deps(t, "./internal/inspect/...", "./internal/rules/...", "./internal/advisory/...", "./internal/artifact/...") {
 		if slices.ContainsFunc(never, func(n string) bool { return strings.HasPrefix(p, n) }) {
 			t.Errorf("a lower floor reaches %s", p)
+		}
+	}
+}
+
+func TestOnlyTheKubeRoomLinksKubernetes(t *testing.T) {
+	for _, p := range deps(t, "./internal/gate", "./internal/release", "./internal/api", "./internal/server", "./internal/sqlite") {
+		if strings.HasPrefix(p, "k8s.io/") || strings.HasPrefix(p, "sigs.k8s.io/") {
+			t.Errorf("a room besides kube reaches %s", p)
 		}
 	}
 }

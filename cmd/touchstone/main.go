@@ -5,6 +5,8 @@ package main
 import (
 	"os"
 
+	_ "golang.org/x/crypto/x509roots/fallback" // an image from scratch has no certificates of its own
+
 	"touchstone.dev/touchstone/internal/cli"
 )
 
