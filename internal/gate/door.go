@@ -91,6 +91,11 @@ type Request struct {
 	History touchstone.History
 	// DryRun decides and writes nothing down; a scan is not started either.
 	DryRun bool
+	// Quiet asks ahead: whoever asks will ask again for what is let in now, and
+	// then be written down. So that decision alone is not written, nor that the
+	// workload had the digest; refusals, scans and the digest that an owner's pods
+	// get are.
+	Quiet bool
 }
 
 // Answer is what a door says to a request.
