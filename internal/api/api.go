@@ -273,11 +273,13 @@ type VerifyAsk struct {
 
 // TokenAsk asks for a token.
 type TokenAsk struct {
-	Name   string        `json:"name"` // the person or robot
-	Groups []string      `json:"groups,omitempty"`
-	Role   Role          `json:"role"`
-	Scope  []string      `json:"scope,omitempty"` // environments; empty for all
-	Life   time.Duration `json:"life,omitempty"`  // in nanoseconds; 90 days when zero
+	Name   string   `json:"name"` // the person or robot
+	Groups []string `json:"groups,omitempty"`
+	Role   Role     `json:"role"`
+	// Scope names environments; empty is for all. A token changes and asks
+	// nothing outside its scope, and reads everything.
+	Scope   []string  `json:"scope,omitempty"`
+	Expires time.Time `json:"expires,omitzero"` // 90 days from now when zero, 366 at most
 }
 
 // Token is one, without its secret but where it was just made.
