@@ -145,8 +145,8 @@ func TestRecord(t *testing.T) {
 		}
 	}
 	// A record moved to another key is not believed.
-	from, _ := s.recordPath("kind", "key")
-	to, _ := s.recordPath("kind", "other")
+	from, _ := s.recordPath("records", "kind", "key")
+	to, _ := s.recordPath("records", "kind", "other")
 	if err := os.Rename(from, to); err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +349,7 @@ func FuzzRecord(f *testing.F) {
 	if err := s.PutRecord("kind", "key", []byte("content")); err != nil {
 		f.Fatal(err)
 	}
-	path, err := s.recordPath("kind", "key")
+	path, err := s.recordPath("records", "kind", "key")
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -19,19 +19,66 @@ const recordMagic = "touchstone record 1\n"
 // Unlike a blob a record is not synced: a power cut may lose it, and never
 // leaves half of one to be believed.
 func (s *Store) PutRecord(kind, key string, data []byte) error {
-	path, err := s.recordPath(kind, key)
+	path, err := s.recordPath("records", kind, key)
 	if err != nil {
 		return err
 	}
-	sum := recordSum(kind, key, data)
-	return s.place(path, io.MultiReader(
-		bytes.NewReader([]byte(recordMagic)), bytes.NewReader(sum[:]), bytes.NewReader(data)), false)
+	return s.putRecord(path, kind, key, data, false)
 }
 
-// Record returns what was kept under the kind and key; ErrAbsent where nothing
+// Keep is PutRecord for what cannot be had again: it is synced, and Prune leaves
+// it alone. Kept reads it, Drop removes it.
+func (s *Store) Keep(kind, key string, data []byte) error {
+	path, err := s.recordPath("kept", kind, key)
+	if err == nil {
+		err = s.putRecord(path, kind, key, data, true)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func (s *Store) putRecord(path, kind, key string, data []byte, durable bool) error {
+	sum := recordSum(kind, key, data)
+	return s.place(path, io.MultiReader(
+		bytes.NewReader([]byte(recordMagic)), bytes.NewReader(sum[:]), bytes.NewReader(data)), durable)
+}
+
+// Record returns what was put under the kind and key; ErrAbsent where nothing
 // is, or what is there was damaged.
-func (s *Store) Record(kind, key string) ([]byte, error) {
-	path, err := s.recordPath(kind, key)
+func (s *Store) Record(kind, key string) ([]byte, error) { return s.record("records", kind, key) }
+
+// Kept is Record for what Keep has written.
+func (s *Store) Kept(kind, key string) ([]byte, error) { return s.record("kept", kind, key) }
+
+// Drop removes what Keep has written. That it is not there is no error.
+func (s *Store) Drop(kind, key string) error {
+	path, err := s.recordPath("kept", kind, key)
+	if err != nil {
+		return err
+	}
+	if err := ignoreAbsent(os.Remove(path)); err != nil {
+		return failure("removing the record", path, err)
+	}
+	return nil
+}
+
+// syncDir makes a rename in a folder last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return failure("syncing", dir, err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return failure("syncing", dir, err)
+	}
+	return nil
+}
+
+func (s *Store) record(folder, kind, key string) ([]byte, error) {
+	path, err := s.recordPath(folder, kind, key)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +103,7 @@ func (s *Store) Record(kind, key string) ([]byte, error) {
 	return data, nil
 }
 
-func (s *Store) recordPath(kind, key string) (string, error) {
+func (s *Store) recordPath(folder, kind, key string) (string, error) {
 	for _, c := range []byte(kind) {
 		if (c < 'a' || c > 'z') && c != '-' {
 			return "", fmt.Errorf("finding a record: %q is not a kind", kind)
@@ -66,7 +113,7 @@ func (s *Store) recordPath(kind, key string) (string, error) {
 		return "", errors.New("finding a record: it has no kind")
 	}
 	sum := sha256.Sum256([]byte(key))
-	return filepath.Join(s.dir, "records", kind, hex.EncodeToString(sum[:])), nil
+	return filepath.Join(s.dir, folder, kind, hex.EncodeToString(sum[:])), nil
 }
 
 // recordSum binds the payload to its kind and key, so that a file moved to

@@ -1,6 +1,7 @@
 // Package blob is the folder of what never changes: blobs named by the SHA-256
 // of their bytes, and records found again by a key. It is a cache of facts about
-// bytes, so losing any part of it costs time and nothing else.
+// bytes, so losing any part of it costs time and nothing else; but for records
+// that a caller asks to stay (Keep).
 //
 // It is not for what happens (that is the log) nor for what may be changed in
 // place: a record that is put again replaces the old one as a whole.
@@ -13,6 +14,7 @@
 //
 //	DIR/blobs/ab/ab12…       blob
 //	DIR/records/KIND/ab12…   record; the name is the SHA-256 of its key
+//	DIR/kept/KIND/ab12…      record that stays until it is dropped
 //	DIR/tmp/…                being written, locked by its writer
 package blob
 
@@ -60,7 +62,7 @@ func Open(c Config) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	for _, sub := range []string{"blobs", "records", "tmp"} {
+	for _, sub := range []string{"blobs", "records", "kept", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o700); err != nil {
 			if _, stat := os.Stat(s.dir); stat == nil && unwritable(err) {
 				return s, nil

@@ -27,6 +27,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/semaphore"
 
 	"touchstone.dev/touchstone"
@@ -101,6 +102,9 @@ type Inspector struct {
 	held    *semaphore.Weighted // bytes of content held for readers
 	buffers buffers
 	workers workers
+
+	packer   *zstd.Encoder // of evidence that is kept
+	unpacker *zstd.Decoder
 }
 
 // New returns an Inspector. It points TMPDIR at its own scratch folder until
@@ -124,6 +128,9 @@ func New(c Config) (*Inspector, error) {
 		buffers: buffers{limit: c.heldBytes() / 2},
 		workers: workers{idle: make(chan *worker, c.Parallel)},
 	}
+	if in.packer, in.unpacker, err = newPacker(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	if in.store == nil {
 		if in.store, err = blob.Open(blob.Config{Dir: s.path("store"), Now: c.Now}); err != nil {
 			return nil, errors.Join(outside(err), s.close())
@@ -135,6 +142,7 @@ func New(c Config) (*Inspector, error) {
 // Close removes the temporary files and gives TMPDIR back.
 func (in *Inspector) Close() error {
 	in.workers.close()
+	in.unpacker.Close()
 	return in.scratch.close()
 }
 
