@@ -33,17 +33,20 @@ var (
 	ErrConflict = errors.New("changed in the meantime")
 	// ErrFull: the disk is full or may not be written. Nothing was written.
 	ErrFull = errors.New("the store cannot be written")
+	// ErrCorrupt: what is stored contradicts itself. It is never given out; a
+	// backup may hold it.
+	ErrCorrupt = errors.New("the store is damaged")
 )
 
 // Entry is one thing that happened, as it stands in the log.
 type Entry struct {
 	Seq   uint64            `json:"seq"`   // 1, 2, 3 and so on without a gap
-	ID    string            `json:"id"`    // ULID (github.com/ulid/spec), sorts as Seq
+	ID    string            `json:"id"`    // ULID (github.com/ulid/spec); those that a store makes sort as Seq
 	Time  time.Time         `json:"time"`  // UTC, whole milliseconds; never before the entry before it
 	Kind  string            `json:"kind"`  // "decision", "promotion"
 	Actor string            `json:"actor"` // who did it: a person, a service account, "touchstone"
 	About string            `json:"about"` // what it is about: "name@digest", a request's id
-	Body  touchstone.Digest `json:"body"`  // SHA-256 of the body
+	Body  touchstone.Digest `json:"body"`  // SHA-256 of the body; empty where there is none
 	Prev  touchstone.Digest `json:"prev"`  // Hash of the entry before; empty for the first
 	Hash  touchstone.Digest `json:"hash"`  // of all of the above, see Sum
 }
@@ -69,7 +72,8 @@ type Fact struct {
 	Key  string
 	// Value is JSON; nil takes the fact away.
 	Value []byte
-	// Tags find the fact again. They are replaced with the value.
+	// Tags find the fact again. They are a set, replaced with the value: what is
+	// read has them sorted, each once.
 	Tags []string
 	// Seq is that of the entry that last wrote it; set by the store.
 	Seq uint64
@@ -77,8 +81,8 @@ type Fact struct {
 	If Condition
 }
 
-// Condition is what a change expects of a fact that it writes. The zero value
-// expects nothing.
+// Condition is what a change expects of a fact that it writes, as the changes
+// before it in the same commit have left it. The zero value expects nothing.
 type Condition struct {
 	Absent bool   // it must not be there
 	Seq    uint64 // it must be as this entry left it; zero for any
@@ -118,7 +122,9 @@ type Store interface {
 	Fact(ctx context.Context, kind, key string) (Fact, error)
 	// Facts lists facts in the order of their keys, as of one moment.
 	Facts(ctx context.Context, q FactQuery) iter.Seq2[Fact, error]
-	// Entries lists entries in the order of the log.
+	// Entries lists entries in the order of the log, as of one moment. Where one is
+	// damaged it yields ErrCorrupt with the Seq alone, and goes on for whoever
+	// goes on; any other error is the last.
 	Entries(ctx context.Context, q EntryQuery) iter.Seq2[Entry, error]
 	// Blob returns the bytes with the digest, a body's among them, or ErrNotFound
 	// when there are none or retention has removed them.
