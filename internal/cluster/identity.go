@@ -63,9 +63,9 @@ func (c *Cluster) makeIdentities() error {
 		return err
 	}
 	for file, subject := range map[string]pkix.Name{
-		"admin":                   {CommonName: "admin", Organization: []string{"system:masters"}},
-		"apiserver-kubelet":       {CommonName: "apiserver-kubelet-client", Organization: []string{"system:masters"}},
-		"kubelet":                 {CommonName: "system:node:" + nodeName, Organization: []string{"system:nodes"}},
+		"admin":                   member("system:masters", "admin"),
+		"apiserver-kubelet":       member("system:masters", "apiserver-kubelet-client"),
+		"kubelet":                 member("system:nodes", "system:node:"+nodeName),
 		"kube-controller-manager": {CommonName: "system:kube-controller-manager"},
 		"kube-scheduler":          {CommonName: "system:kube-scheduler"},
 	} {
@@ -89,6 +89,11 @@ func (c *Cluster) connect() error {
 	c.admin = config
 	c.client, err = kubernetes.NewForConfig(config)
 	return err
+}
+
+// member is a user of a group, as Kubernetes reads them from a certificate.
+func member(group, user string) pkix.Name {
+	return pkix.Name{CommonName: user, Organization: []string{group}} //nolint:misspell // the field's name
 }
 
 func serves(names []string, addresses []net.IP) func(*x509.Certificate) {

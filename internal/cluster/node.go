@@ -89,7 +89,7 @@ func BuildImage(files []makeimage.File, more ...makeimage.Layer) (v1.Image, erro
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	program := filepath.Join(dir, "pause")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "touchstone.dev/touchstone/internal/cluster/pause")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -30,6 +30,7 @@ socket_path = "DIR/run/nri.sock"
 sandbox_image = "PAUSE"
 restrict_oom_score_adj = true
 tolerate_missing_hugetlb_controller = true
+netns_mounts_under_state_dir = true
 [plugins."io.containerd.grpc.v1.cri".registry]
 config_path = "DIR/registries"
 [plugins."io.containerd.grpc.v1.cri".cni]

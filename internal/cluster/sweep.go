@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,16 +55,11 @@ func takeNode(ctx context.Context) (*os.File, error) {
 	return f, nil
 }
 
-// taskFolders are those of the containers that containerd runs below dir.
-func taskFolders(dir string) []string {
-	all, _ := filepath.Glob(filepath.Join(dir, "run/containerd/io.containerd.runtime.v2.task/k8s.io/*")) // the pattern is well formed
-	return all
-}
-
 // killContainers ends every container of the node and the shims that hold them;
 // containerd itself has ended.
 func killContainers(dir string) {
-	for _, task := range taskFolders(dir) {
+	tasks, _ := filepath.Glob(filepath.Join(dir, "run/containerd/io.containerd.runtime.v2.task/k8s.io/*")) // the pattern is well formed
+	for _, task := range tasks {
 		text, err := os.ReadFile(filepath.Join(task, "init.pid"))
 		if err != nil {
 			continue
@@ -100,27 +94,14 @@ func waitGone(pid int) {
 	}
 }
 
-var netns = regexp.MustCompile(`/(?:var/)?run/netns/cni-[0-9a-f-]+`)
-
 // cleanNode takes away what a node left outside its folder, and every mount
-// below it. Nothing of it runs any more.
+// below it, network namespaces among them. Nothing of it runs any more.
 func cleanNode(dir string) error {
-	var networks []string
-	for _, task := range taskFolders(dir) {
-		if text, err := os.ReadFile(filepath.Join(task, "config.json")); err == nil {
-			networks = append(networks, netns.FindAllString(string(text), -1)...)
-		}
-	}
 	err := restoreSettings(dir)
 	for _, at := range mountsBelow(dir) {
 		if e := syscall.Unmount(at, syscall.MNT_DETACH); e != nil && !errors.Is(e, syscall.EINVAL) {
 			err = errors.Join(err, fmt.Errorf("unmounting %s: %w", at, e))
 		}
-	}
-	slices.Sort(networks)
-	for _, n := range slices.Compact(networks) {
-		_ = syscall.Unmount(n, syscall.MNT_DETACH) // gone already where its pod was taken down in order
-		_ = os.Remove(n)
 	}
 	_ = exec.CommandContext(context.Background(), "ip", "link", "del", bridge).Run()
 	removeGroups()
