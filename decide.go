@@ -19,31 +19,38 @@ const RuleInspect = "inspect"
 // Refused if any effect is refuse (or approve, without an approval); else
 // undecided if a rule that could refuse could not be evaluated for a reason
 // outside the artifact; else allowed.
+//
+// What would refuse is let be, and told as a warning, in four cases: where it
+// runs already and the row restart allows that; where the row says approve, and
+// somebody has; where the row improves lets through what is better than what
+// runs; and under a person's break-glass. None of them reaches the rule
+// integrity.
 func Decide(r *Rules, c *Case) Decision {
-	a := asking{rules: r, c: c, env: r.environment(c.Question.Place.Environment), reasons: make([]Reason, 0, len(r.Rows)+1)}
+	a := asking{rules: r, c: c, occasion: occasion(c), env: r.environment(c.Question.Place.Environment), reasons: make([]Reason, 0, len(r.Rows)+1)}
 	if row := r.Row("cvss"); row != nil {
 		a.cvss = r.cell(row, a.env, &c.Question.Place).Limit
 	}
 	a.split = r.Row("unfixable") != nil
-	a.integrity()
+	if a.occasion != OccasionLogin {
+		a.integrity()
+	}
 	for i := range r.Rows {
 		if row := &r.Rows[i]; a.concerns(row) {
-			a.row(row)
+			a.row(row, (*query).ask)
 		}
 	}
-	d := Decision{
-		Verdict:      verdict(a.reasons),
-		Place:        c.Question.Place,
-		At:           c.Now,
-		Until:        a.until,
-		RulesVersion: r.Version,
-		Reasons:      a.reasons,
-		Inputs: Inputs{
-			Index:   c.Knowledge.Index.Revision,
-			Rules:   r.Version,
-			Waivers: c.WaiversDigest,
-		},
+	d := Decision{Place: c.Question.Place, At: c.Now, RulesVersion: r.Version}
+	switch a.occasion {
+	case OccasionPromote, OccasionAdmit:
+		a.approved()
+		d.Better = a.improves()
+	case OccasionRestart, OccasionRunning:
+		a.approved()
+		d.Findings = a.running()
 	}
+	a.glass()
+	d.Verdict, d.Until, d.Reasons = verdict(a.reasons), a.until, a.reasons
+	d.Inputs = Inputs{Index: c.Knowledge.Index.Revision, Rules: r.Version, Waivers: c.WaiversDigest}
 	if c.Evidence != nil {
 		d.Inputs.Evidence = c.Evidence.ID
 	}
@@ -53,20 +60,51 @@ func Decide(r *Rules, c *Case) Decision {
 
 // asking is one run of Decide.
 type asking struct {
-	rules   *Rules
-	c       *Case
-	env     int
-	cvss    Limit // of the row cvss here; without an Op it allows everything
-	split   bool  // holes without a fix are the row unfixable's
-	until   time.Time
-	reasons []Reason
+	rules    *Rules
+	c        *Case
+	occasion Occasion
+	env      int
+	cvss     Limit // of the row cvss here; without an Op it allows everything
+	split    bool  // holes without a fix are the row unfixable's
+	until    time.Time
+	reasons  []Reason
 }
+
+// occasion returns what the case is judged as. A restart of what nobody has let in
+// is none, and what this program does not know is judged as something new.
+func occasion(c *Case) Occasion {
+	switch o := c.Question.Occasion; {
+	case o == OccasionCheck, o == OccasionPromote, o == OccasionRunning, o == OccasionLogin:
+		return o
+	case o == OccasionRestart && c.History.LetIn != nil:
+		return o
+	default:
+		return OccasionAdmit
+	}
+}
+
+// environment is the name of the column that is asked.
+func (a *asking) environment() string { return a.rules.Environments[a.env] }
 
 // concerns reports whether the row is asked on this occasion.
 func (a *asking) concerns(row *Rule) bool {
+	if a.occasion == OccasionLogin {
+		return row.Name == "login"
+	}
+	enters := a.occasion == OccasionPromote || a.occasion == OccasionAdmit
 	switch row.Name {
-	case "mend-within", "restart", "run-unknown", "change", "login", "replace-after":
+	case "run-unknown", "change", "login", "replace-after":
 		return false
+	case "restart", "mend-within", "improves": // they are asked about what the others say
+		return false
+	case "promoted", "frozen":
+		return enters
+	case "soak", "approvals":
+		return a.occasion == OccasionPromote
+	case "privileged", "added-capabilities", "host-access", "own-command":
+		return a.occasion != OccasionPromote && (a.occasion != OccasionCheck || a.c.Question.set())
+	case "runs-as-root":
+		return a.c.Evidence != nil || a.c.Question.User != ""
 	case "unseen":
 		return a.c.Problem == "" && a.c.False == ""
 	default:
@@ -75,7 +113,7 @@ func (a *asking) concerns(row *Rule) bool {
 }
 
 // row asks one rule and files its reason.
-func (a *asking) row(row *Rule) {
+func (a *asking) row(row *Rule, ask func(*query)) {
 	cell := a.rules.cell(row, a.env, &a.c.Question.Place)
 	effect := cell.Effect
 	if effect == "" { // nobody said what follows, and silence lets nothing pass
@@ -83,7 +121,7 @@ func (a *asking) row(row *Rule) {
 	}
 	why := Reason{Rule: row.Name, Outcome: Pass, Allowed: cell.String(), Because: row.Because, Owner: row.Owner, Aligns: row.Aligns}
 	if effect == EffectNone {
-		why.Outcome, why.Effect, why.Seen = NotApplicable, EffectNone, "not asked in "+a.rules.Environments[a.env]
+		why.Outcome, why.Effect, why.Seen = NotApplicable, EffectNone, "not asked in "+a.environment()
 		a.file(why)
 		return
 	}
@@ -91,12 +129,12 @@ func (a *asking) row(row *Rule) {
 	q := query{asking: a, row: row, cell: cell, why: &why}
 	if !slices.Contains(a.rules.Waiving.Never, row.Name) {
 		for i := range a.c.Waivers {
-			if w := &a.c.Waivers[i]; w.live(row.Name, a.rules.Environments[a.env], &a.c.Artifact, a.c.Now) {
+			if w := &a.c.Waivers[i]; w.live(row.Name, a.environment(), &a.c.Artifact, a.c.Now) {
 				q.waivers = append(q.waivers, w)
 			}
 		}
 	}
-	q.ask()
+	ask(&q)
 	if why.Fix == "" || row.Fix != "" && why.Outcome == Fail {
 		why.Fix = row.Fix
 	}
@@ -178,6 +216,12 @@ func verdict(reasons []Reason) Verdict {
 		}
 	}
 	return v
+}
+
+// letBe makes a warning of a reason that refuses or stalls, and says why.
+func (r *Reason) letBe(because string) {
+	r.Effect = EffectWarn
+	r.Seen += "; " + because
 }
 
 // Refuses reports whether the reason by itself refuses.

@@ -168,7 +168,11 @@ func (q *query) root() {
 		return
 	}
 	const fix = "add USER with a number above 0"
-	user, image := q.c.User(), &q.c.Evidence.Configuration
+	var image Configuration // of what was never inspected, the workload's own setting alone is known
+	if q.c.Evidence != nil {
+		image = q.c.Evidence.Configuration
+	}
+	user := q.c.User()
 	name, _, _ := strings.Cut(user, ":")
 	number := name
 	if user == image.User && image.UserID != "" {
@@ -176,6 +180,8 @@ func (q *query) root() {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	switch {
+	case q.c.Question.NotRoot && (name == "" || errors.Is(err, strconv.ErrSyntax) && name != "root"):
+		q.pass("the runtime refuses root")
 	case name == "":
 		q.failUnlessWaived("no user is set, so it runs as root", fix)
 	case name == "root", strings.Trim(name, "0") == "":

@@ -51,6 +51,9 @@ type tally struct {
 
 func (q *query) weigh(t *tally, i int, m *Match) {
 	for _, w := range q.waivers {
+		if w.UnlessExploited && q.c.Knowledge.Index.KEV.IsZero() {
+			continue // nobody knows whether it has ended
+		}
 		if w.covers(m) {
 			q.setAside(m.ID, w)
 			return

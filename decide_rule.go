@@ -22,6 +22,12 @@ func (q *query) ask() {
 		return
 	}
 	switch q.row.Name {
+	case "promoted", "soak", "approvals", "frozen":
+		q.road()
+	case "privileged", "added-capabilities", "host-access", "own-command":
+		q.settings()
+	case "login":
+		q.login()
 	case "unseen":
 		q.unseen()
 	case "cvss", "unfixable", "known-exploited", "epss", "unscored", "fix-available-for":
@@ -86,8 +92,9 @@ func (q *query) fail(seen, fix string) { q.why.Outcome, q.why.Seen, q.why.Fix = 
 func (q *query) notApplicable(seen string) { q.why.Outcome, q.why.Seen = NotApplicable, seen }
 
 func (q *query) unknown(seen, fix string, outside bool) {
-	// A waiver that a score ends does not hold where no score is known.
-	if w := q.wholeWaiver(); w != nil && w.ScoreAbove == 0 {
+	// A waiver that something about a hole ends does not hold where that is not
+	// known.
+	if w := q.wholeWaiver(); w != nil && !w.bounded() {
 		q.waived(seen, w)
 		return
 	}
@@ -125,7 +132,7 @@ func (q *query) failUnlessWaived(seen, fix string) {
 func (q *query) wholeWaiver() *Waiver {
 	var found *Waiver
 	for _, w := range q.waivers {
-		if w.WholeRule && (found == nil || found.ScoreAbove > 0) {
+		if w.WholeRule && (found == nil || found.bounded()) {
 			found = w
 		}
 	}

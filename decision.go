@@ -70,22 +70,49 @@ type Comparison struct {
 func (c *Comparison) Better() bool { return c != nil && len(c.New) == 0 && len(c.Mended) > 0 }
 
 // Refusing returns what refuses, one string for each thing: "rule thing", or the
-// rule alone where it has no parts.
+// rule alone where it has no parts. What is let be because it runs already is
+// among it; what could not be evaluated for a reason outside the artifact is not.
 func (d *Decision) Refusing() []string {
 	var out []string
 	for i := range d.Reasons {
 		why := &d.Reasons[i]
-		if !why.Refuses() {
-			continue
-		}
-		for _, thing := range why.Failing {
-			out = append(out, why.Rule+" "+thing)
-		}
-		if len(why.Failing) == 0 {
-			out = append(out, why.Rule)
+		if why.Refuses() {
+			out = append(out, why.things()...)
+		} else if why.Outcome == Fail || !why.Outside {
+			out = append(out, d.letBe(why.Rule)...)
 		}
 	}
 	return out
+}
+
+// letBe returns what is let be of a rule because it runs already.
+func (d *Decision) letBe(rule string) []string {
+	var out []string
+	for i := range d.Findings {
+		if f := &d.Findings[i]; f.Rule == rule {
+			out = append(out, named(f.Rule, f.Thing))
+		}
+	}
+	return out
+}
+
+// things names each thing for which the rule fails: "rule thing".
+func (r *Reason) things() []string {
+	if len(r.Failing) == 0 {
+		return []string{r.Rule}
+	}
+	out := make([]string, len(r.Failing))
+	for i, thing := range r.Failing {
+		out[i] = named(r.Rule, thing)
+	}
+	return out
+}
+
+func named(rule, thing string) string {
+	if thing == "" {
+		return rule
+	}
+	return rule + " " + thing
 }
 
 // Reason is what one rule said.
@@ -125,4 +152,5 @@ type Inputs struct {
 	Index    Digest `json:"index,omitempty"`    // the advisories, by their revision
 	Rules    Digest `json:"rules"`              // the rules file
 	Waivers  Digest `json:"waivers,omitempty"`  // the file of waivers
+	History  Digest `json:"history,omitempty"`  // what happened before, as the gate wrote it down
 }

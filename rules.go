@@ -1,8 +1,7 @@
 package touchstone
 
 import (
-	"fmt"
-	"strconv"
+	"slices"
 	"time"
 )
 
@@ -64,121 +63,6 @@ type Condition interface {
 	Holds(*Case) (bool, error)
 }
 
-// Cell says what happens in one environment.
-type Cell struct {
-	// Effect is what follows when the rule fails.
-	Effect Effect
-	// Limit is what the measure may reach; Limit.Op is empty where the rule is
-	// a fault that is either there or not.
-	Limit Limit
-	// After is how long after it became known a failing match only warns.
-	After time.Duration
-	// Group is whose approvals count ("2 of release"); Limit says how many.
-	Group string
-}
-
-// Effect is what a failing rule brings about.
-type Effect string
-
-// The effects of a cell and of a reason.
-const (
-	EffectNone    Effect = "none" // any, allow
-	EffectWarn    Effect = "warn"
-	EffectRefuse  Effect = "refuse"
-	EffectApprove Effect = "approve" // refused unless approved
-	EffectAlert   Effect = "alert"   // what runs: tell
-	EffectBlock   Effect = "block"   // what runs: stop the act
-	EffectKill    Effect = "kill"    // what runs: stop the container
-)
-
-// Op compares a measure with a limit.
-type Op string
-
-// The comparisons.
-const (
-	AtMost  Op = "at most"
-	Below   Op = "below"
-	AtLeast Op = "at least"
-)
-
-// Limit is the bound of a measure. Durations are in hours.
-type Limit struct {
-	Op    Op
-	Value float64
-	Unit  Unit
-}
-
-// Unit is the unit of a limit.
-type Unit string
-
-// The units.
-const (
-	UnitNone Unit = ""
-	UnitTime Unit = "h"
-)
-
-// Allows reports whether v keeps within the limit.
-func (l Limit) Allows(v float64) bool {
-	switch l.Op {
-	case AtMost:
-		return v <= l.Value
-	case Below:
-		return v < l.Value
-	case AtLeast:
-		return v >= l.Value
-	default:
-		return true
-	}
-}
-
-// String returns the limit as the rules file writes it: "at most 30d".
-func (l Limit) String() string {
-	if l.Op == "" {
-		return ""
-	}
-	if l.Unit == UnitTime {
-		return string(l.Op) + " " + Days(l.Duration())
-	}
-	return string(l.Op) + " " + strconv.FormatFloat(l.Value, 'f', -1, 64)
-}
-
-// Duration returns the limit's value as a length of time.
-func (l Limit) Duration() time.Duration { return time.Duration(l.Value * float64(time.Hour)) }
-
-// String returns the cell as the rules file writes it.
-func (c Cell) String() string {
-	s := c.Limit.String()
-	switch {
-	case s != "" && c.Effect != EffectRefuse && c.Effect != "":
-		s += " else " + string(c.Effect)
-	case s != "":
-	case c.Effect == EffectNone:
-		s = "allow"
-	default:
-		s = string(c.Effect)
-	}
-	if c.After > 0 {
-		s += " after " + Days(c.After)
-	}
-	return s
-}
-
-// Days writes a length of time as rules do: whole days, else hours.
-func Days(d time.Duration) string {
-	if d != 0 && d%(24*time.Hour) == 0 {
-		return fmt.Sprintf("%dd", d/(24*time.Hour))
-	}
-	return fmt.Sprintf("%dh", d/time.Hour)
-}
-
-// PlaceRule says what the places are that match its patterns. An empty pattern
-// matches everything.
-type PlaceRule struct {
-	Cluster, Namespace, Node string            // patterns for MatchName
-	Labels                   map[string]string // of the namespace; values are patterns
-	Place                    Place             // Environment, Class, Sensitivity, Exposure, Owner
-}
-
 // ClassRule loosens or tightens rows for a class of workload, in the named
 // environments alone.
 type ClassRule struct {
@@ -192,6 +76,9 @@ type WaiverPolicy struct {
 	Longest    []time.Duration // one for each environment; zero means no bound
 	ApprovedBy string          // group that must approve; "" means nobody
 	Never      []string        // rules that are never waived
+	// Announce is how long before its end a waiver is announced to lapse; zero
+	// leaves that to whoever announces.
+	Announce time.Duration
 }
 
 // environment returns the index of an environment, and of the last, strictest
@@ -222,89 +109,28 @@ func (r *Rules) cell(row *Rule, env int, place *Place) Cell {
 		if c.Class != place.Class {
 			continue
 		}
-		cell, ok := c.Cells[row.Name]
-		if !ok {
-			continue
-		}
-		for _, w := range c.Where {
-			if w == r.Environments[env] {
-				return cell
-			}
+		if cell, ok := c.Cells[row.Name]; ok && slices.Contains(c.Where, r.Environments[env]) {
+			return cell
 		}
 	}
 	return row.Cells[env]
 }
 
-// MatchName reports whether name fits the pattern: "*" stands for any run of
-// characters, slashes included, and everything else for itself. A pattern
-// without "*" also fits what follows it after "/", ":" or "@", so that
-// "registry.example/shop" covers "registry.example/shop/cart:1.4".
-func MatchName(pattern, name string) bool {
-	if pattern == "" {
-		return false
+// Asks returns what the row with the name says in the place, its class included.
+// It reports false where the rules have no such row.
+func (r *Rules) Asks(name string, place *Place) (Cell, bool) {
+	row := r.Row(name)
+	if row == nil {
+		return Cell{}, false
 	}
-	star := false
-	p, n, back, from := 0, 0, 0, 0
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, back, from = true, p+1, n
-			p++
-		case p < len(pattern) && pattern[p] == name[n]:
-			p, n = p+1, n+1
-		case p == len(pattern) && !star && (name[n] == '/' || name[n] == ':' || name[n] == '@'):
-			return true
-		case star:
-			from++
-			p, n = back, from
-		default:
-			return false
-		}
-	}
-	for p < len(pattern) && pattern[p] == '*' {
-		p++
-	}
-	return p == len(pattern)
+	return r.cell(row, r.environment(place.Environment), place), true
 }
 
-// PlaceOf finds the place for what is known of where a thing is to run: the
-// first matching row decides; what maps to nothing is the last environment and
-// an application. labels are the namespace's.
-func (r *Rules) PlaceOf(cluster, namespace, node string, labels map[string]string) Place {
-	fits := func(pattern, value string) bool { return pattern == "" || value != "" && MatchName(pattern, value) }
-	for i := range r.Places {
-		row := &r.Places[i]
-		ok := fits(row.Cluster, cluster) && fits(row.Namespace, namespace) && fits(row.Node, node)
-		for k, v := range row.Labels {
-			ok = ok && fits(v, labels[k])
-		}
-		if !ok {
-			continue
-		}
-		p := row.Place
-		p.Cluster, p.Namespace, p.Node = cluster, namespace, node
-		return r.completed(p, "because the row of places that matches names none")
+// Before returns the environment that comes before the named one on the road, and
+// "" for the first.
+func (r *Rules) Before(environment string) string {
+	if i := r.environment(environment); i > 0 {
+		return r.Environments[i-1]
 	}
-	return r.completed(Place{Cluster: cluster, Namespace: namespace, Node: node}, "because no row of places matches")
-}
-
-// PlaceIn returns the place that only its environment is known of.
-func (r *Rules) PlaceIn(environment string) Place {
-	return r.completed(Place{Environment: environment}, "because nobody named one")
-}
-
-func (r *Rules) completed(p Place, why string) Place {
-	p.Assumed = []string{}
-	if p.Environment == "" {
-		p.Environment = r.Environments[len(r.Environments)-1]
-		p.Assumed = append(p.Assumed, "environment "+p.Environment+", the strictest, "+why)
-	}
-	if p.Class == "" {
-		p.Class = ClassApplication
-		p.Assumed = append(p.Assumed, "class application")
-	}
-	if p.Exposure == ExposureUnknown {
-		p.Assumed = append(p.Assumed, "exposure unknown: any, for the order of what to fix first")
-	}
-	return p
+	return ""
 }

@@ -21,6 +21,11 @@ type Waiver struct {
 	// ScoreAbove ends the waiver for a match whose score has risen above it;
 	// zero means that no score ends it.
 	ScoreAbove float64 `json:"scoreAbove,omitempty"`
+	// UntilFix ends the waiver for a match that has a fix.
+	UntilFix bool `json:"untilFix,omitempty"`
+	// UnlessExploited ends the waiver for a match that is on CISA's list of known
+	// exploited vulnerabilities.
+	UnlessExploited bool `json:"unlessExploited,omitempty"`
 	// WholeRule is true when the waiver names neither advisory nor package and
 	// sets the whole rule aside.
 	WholeRule bool `json:"wholeRule,omitempty"`
@@ -42,9 +47,19 @@ func (w *Waiver) names(a *Artifact) bool {
 		a.Name != "" && MatchName(w.Artifact, a.Name)
 }
 
+// bounded reports whether something about a match ends the waiver, besides time.
+func (w *Waiver) bounded() bool { return w.ScoreAbove > 0 || w.UntilFix || w.UnlessExploited }
+
+// ended reports whether something about the match has ended the waiver for it.
+func (w *Waiver) ended(m *Match) bool {
+	return w.ScoreAbove > 0 && m.Scored && m.Score > w.ScoreAbove ||
+		w.UntilFix && m.Fixable() ||
+		w.UnlessExploited && m.KnownExploited
+}
+
 // covers reports whether the waiver sets the rule aside for this match.
 func (w *Waiver) covers(m *Match) bool {
-	if w.ScoreAbove > 0 && m.Scored && m.Score > w.ScoreAbove {
+	if w.ended(m) {
 		return false
 	}
 	if w.WholeRule {

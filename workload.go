@@ -28,6 +28,11 @@ type Settings struct {
 	Host []string `json:"host,omitempty"`
 }
 
+// set reports whether the workload sets anything.
+func (s *Settings) set() bool {
+	return s.User != "" || s.NotRoot || s.Privileged || len(s.Command)+len(s.Args)+len(s.Capabilities)+len(s.Host) > 0
+}
+
 // Login is a person's way into something that runs.
 type Login struct {
 	Kind LoginKind `json:"kind"`

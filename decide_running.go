@@ -1,0 +1,155 @@
+package touchstone
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// RuleMendWithin and RuleRestart are the rows about what would be refused if it
+// were new, and runs already.
+const (
+	RuleMendWithin = "mend-within"
+	RuleRestart    = "restart"
+)
+
+// running lets be what the rules would refuse in something new, as far as the row
+// restart allows, and returns it as findings with their deadlines.
+func (a *asking) running() []Finding {
+	var limit Limit // of mend-within here; without an Op there is none
+	mend := a.rules.Row(RuleMendWithin)
+	if mend != nil {
+		if cell := a.rules.cell(mend, a.env, &a.c.Question.Place); cell.Effect != EffectNone {
+			limit = cell.Limit
+		}
+	}
+	stays := false
+	if row := a.rules.Row(RuleRestart); row != nil {
+		stays = !a.rules.cell(row, a.env, &a.c.Question.Place).Effect.Soft()
+	}
+	var found []Finding
+	for i := range a.reasons {
+		why := &a.reasons[i]
+		if why.Rule == RuleIntegrity || !why.Refuses() && !why.Stalls() {
+			continue
+		}
+		passing := why.ofTheMoment()
+		for _, thing := range orNone(why.Failing) {
+			f := Finding{Rule: why.Rule, Thing: thing, Since: a.since(why.Rule, thing)}
+			if limit.Op != "" && !passing {
+				f.Deadline = f.Since.Add(limit.Duration())
+			}
+			found = append(found, f)
+		}
+		if passing || !stays {
+			why.letBe("let be: it ran before")
+		}
+	}
+	if limit.Op != "" {
+		a.row(mend, func(q *query) { q.mend(found) })
+	}
+	return found
+}
+
+// ofTheMoment reports whether the reason says something about the moment, or about
+// what lies outside the artifact: the advisories are stale or gone, the image is
+// old. That stops what is new, never a restart, and nobody can mend it there.
+func (r *Reason) ofTheMoment() bool {
+	switch r.Rule {
+	case "stale-advisories", "image-age":
+		return true
+	case "no-advisories":
+		return r.Stalls()
+	}
+	return false
+}
+
+// since returns when the thing was first seen to fail here. A hole has one clock,
+// whichever of the rules about holes fails for it.
+func (a *asking) since(rule, thing string) time.Time {
+	since, known := a.c.Now, false
+	for i := range a.c.History.Findings {
+		f := &a.c.History.Findings[i]
+		same := f.Rule == rule || thing != "" && aboutHoles(f.Rule) && aboutHoles(rule)
+		if same && f.Thing == thing && (!known || f.Since.Before(since)) {
+			since, known = f.Since, true
+		}
+	}
+	return since
+}
+
+func aboutHoles(rule string) bool {
+	switch rule {
+	case "cvss", "unfixable", "known-exploited", "epss", "unscored", "fix-available-for":
+		return true
+	}
+	return false
+}
+
+// orNone returns the things, or one that has no name where there are none.
+func orNone(things []string) []string {
+	if len(things) == 0 {
+		return []string{""}
+	}
+	return things
+}
+
+// mend fails for each finding whose time is over.
+func (q *query) mend(found []Finding) {
+	var late []part
+	var next time.Time
+	for i := range found {
+		f := &found[i]
+		switch {
+		case f.Deadline.IsZero():
+			continue
+		case q.c.Now.Before(f.Deadline):
+			q.lapses(f.Deadline)
+			if next.IsZero() || f.Deadline.Before(next) {
+				next = f.Deadline
+			}
+		case !q.excused(f):
+			late = append(late, part{f.Thing, named(f.Rule, f.Thing)})
+		}
+	}
+	q.parts(late, "finding whose time is over", "rebuild without it, then redeploy")
+	switch {
+	case q.why.Outcome == Pass && next.IsZero():
+		q.why.Seen = "nothing to mend"
+	case q.why.Outcome == Pass:
+		q.why.Seen = "to be mended, the first by " + instant(next, nil)
+	}
+}
+
+// excused reports whether a waiver for mend-within names the hole by its id or
+// another name of it, and notes that.
+func (q *query) excused(f *Finding) bool {
+	matches := q.c.Knowledge.Matches
+	i := slices.IndexFunc(matches, func(m Match) bool { return m.ID == f.Thing })
+	if i < 0 || !aboutHoles(f.Rule) {
+		return false
+	}
+	for _, w := range q.waivers {
+		if !w.WholeRule && w.Advisory != "" && w.covers(&matches[i]) {
+			q.setAside(strings.TrimSpace(f.Rule+" "+f.Thing), w)
+			return true
+		}
+	}
+	return false
+}
+
+// login judges a person's way into what runs. Nothing that runs is stopped by it:
+// the attempt is.
+func (q *query) login() {
+	seen := "a person gets in"
+	if l := q.c.Question.Login; l != nil {
+		seen = string(l.Kind)
+		if l.By != "" {
+			seen += " by " + l.By
+		}
+	}
+	if q.why.Effect = EffectRefuse; q.cell.Effect.Soft() {
+		q.why.Effect = EffectWarn
+	}
+	q.failUnlessWaived(seen, "change the image and redeploy; a class or place of the rules may allow logins")
+}
