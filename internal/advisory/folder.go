@@ -40,7 +40,7 @@ func (f *Folder) Index() (*Index, error) {
 		if s.Index == "" {
 			return nil, fmt.Errorf("%w in %s\nhint: touchstone db update", ErrNoIndex, f.dir)
 		}
-		r, err := index.Open(f.indexPath(s.Index))
+		ix, err := f.revision(s.Index)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && attempt < 3:
 			continue // replaced since its name was read
@@ -49,16 +49,46 @@ func (f *Folder) Index() (*Index, error) {
 		case err != nil:
 			return nil, fmt.Errorf("%w\nhint: touchstone db import", err)
 		}
-		if r.Revision() != s.Index {
-			_ = r.Close()
-			return nil, fmt.Errorf("%w: it is not the revision that its name says\nhint: touchstone db import", ErrDamaged)
-		}
-		ix := &Index{reader: r, sources: s.Sources}
-		for _, e := range r.Meta().Ecosystems {
-			ix.ecosystems = append(ix.ecosystems, e.Name)
-		}
+		ix.sources = s.Sources
 		return ix, nil
 	}
+}
+
+// Revision opens an index by its revision, for comparing: it does not know what it
+// was made from. The one before the current is kept; of any other the error is
+// ErrNoIndex.
+func (f *Folder) Revision(d touchstone.Digest) (*Index, error) {
+	ix, err := f.revision(d)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w of revision %s any more", ErrNoIndex, d.Short())
+	}
+	return ix, err
+}
+
+func (f *Folder) revision(d touchstone.Digest) (*Index, error) {
+	r, err := index.Open(f.indexPath(d))
+	if err != nil {
+		return nil, err
+	}
+	if r.Revision() != d {
+		_ = r.Close()
+		return nil, fmt.Errorf("%w: it is not the revision that its name says", ErrDamaged)
+	}
+	ix := &Index{reader: r}
+	for _, e := range r.Meta().Ecosystems {
+		ix.ecosystems = append(ix.ecosystems, e.Name)
+	}
+	return ix, nil
+}
+
+// Current is the revision of the current index, without opening it; empty when
+// there is none.
+func (f *Folder) Current() (touchstone.Digest, error) {
+	s, err := f.readState()
+	if err != nil {
+		return "", err
+	}
+	return s.Index, nil
 }
 
 // Status is what the folder holds.

@@ -43,7 +43,12 @@ type Statements interface {
 // clear them, and what is covered. Origins are unknown: whoever knows the golden
 // bases fills them in. An error means that nothing is known, see Unknown.
 func (ix *Index) Match(ctx context.Context, packages []touchstone.Package, opt MatchOptions) (touchstone.Knowledge, error) {
-	q := &query{ix: ix, opt: opt, tiers: map[string][]int8{}, looked: map[asked]*found{}, holes: map[uint32]*index.Hole{}, symbols: map[touchstone.Digest]Symbols{}}
+	return ix.match(ctx, nil, packages, opt)
+}
+
+// match is Match; b keeps what was looked up beyond it, and may be nil.
+func (ix *Index) match(ctx context.Context, b *Batch, packages []touchstone.Package, opt MatchOptions) (touchstone.Knowledge, error) {
+	q := &query{ix: ix, batch: b, opt: opt, tiers: map[string][]int8{}, looked: map[asked]*found{}, holes: map[uint32]*index.Hole{}, symbols: map[touchstone.Digest]Symbols{}}
 	q.goos, q.goarch, _ = strings.Cut(opt.Platform, "/")
 	q.goarch, _, _ = strings.Cut(q.goarch, "/")
 	k := touchstone.Knowledge{Index: ix.State(), Matches: []touchstone.Match{}, Coverage: ix.coverage(packages, opt.Now)}
@@ -70,6 +75,7 @@ func (ix *Index) Match(ctx context.Context, packages []touchstone.Package, opt M
 // query is one call of Match: what it has looked up already.
 type query struct {
 	ix           *Index
+	batch        *Batch
 	opt          MatchOptions
 	goos, goarch string
 	tiers        map[string][]int8
@@ -112,6 +118,16 @@ func (q *query) lookAll(ctx context.Context, packages []touchstone.Package) erro
 				jobs = append(jobs, job{asked: a, tiers: q.tiersOf(a)})
 			}
 		}
+	}
+	if q.batch != nil {
+		for i := range jobs {
+			f, err := q.batch.look(jobs[i].asked, jobs[i].tiers)
+			if err != nil {
+				return fmt.Errorf("look up %s: %w", jobs[i].asked.name, err)
+			}
+			q.looked[jobs[i].asked] = f
+		}
+		return ctx.Err()
 	}
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
@@ -192,8 +208,12 @@ func (q *query) tiersOf(a asked) []int8 {
 func (q *query) matchOf(p *touchstone.Package, f *found, h *hit) (touchstone.Match, error) {
 	hole, ok := q.holes[h.hole]
 	if !ok {
+		ask := q.ix.reader.Hole
+		if q.batch != nil {
+			ask = q.batch.hole
+		}
 		var err error
-		if hole, err = q.ix.reader.Hole(h.hole); err != nil {
+		if hole, err = ask(h.hole); err != nil {
 			return touchstone.Match{}, err
 		}
 		q.holes[h.hole] = hole
