@@ -9,15 +9,47 @@
 // moment is read from there, and handed to the gate as a Book. The package decides
 // nothing: whether a promotion may be is asked of the gate, whose rules soak,
 // approvals, promoted and frozen answer it.
+//
+// The facts that it keeps, by kind and key:
+//
+//	request    id                            Request, with its state and approvals
+//	asked      what is asked for             the id of the request that is open for it
+//	promotion  id                            touchstone.Promotion
+//	promoted   environment/repository@digest the id of the promotion
+//	waiver     id of its request             touchstone.Waiver in force, with who said so
+//	freeze     id                            touchstone.Freeze
+//	rules      id                            Version
+//
+// The entries that it writes are of the kinds request, approval, rejection, lapse,
+// promotion, waiver, revocation, announcement, freeze, thaw and rules; the actor is
+// the person.
 package release
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/record"
+)
+
+// What a caller decides on, beside record.ErrNotFound, record.ErrFull and
+// record.ErrConflict.
+var (
+	// ErrForbidden: it is not this person's to do: one's own approval, or that of
+	// somebody outside the group.
+	ErrForbidden = errors.New("not for this person to do")
+	// ErrState: it is granted, rejected or lapsed already.
+	ErrState = errors.New("no longer open")
+	// ErrInvalid: what is asked for cannot be.
+	ErrInvalid = errors.New("cannot be asked for")
 )
 
 // Person is who does something, as a token or a cluster says it.
@@ -26,106 +58,59 @@ type Person struct {
 	Groups []string `json:"groups,omitempty"`
 }
 
-// Kind is what a request asks for.
-type Kind string
-
-// The kinds of request.
-const (
-	KindPromotion   Kind = "promotion"
-	KindWaiver      Kind = "waiver"
-	KindRules       Kind = "rules"
-	KindImprovement Kind = "improvement" // a better artifact than what runs, against a refusal
-)
-
-// State is how far a request has come.
-type State string
-
-// The states of a request.
-const (
-	Open     State = "open"
-	Granted  State = "granted"
-	Rejected State = "rejected"
-	Lapsed   State = "lapsed" // nobody answered in time
-)
-
-// Request is what somebody asks of others. Exactly the field of its kind is set.
-type Request struct {
-	ID    string    `json:"id"` // ULID
-	Kind  Kind      `json:"kind"`
-	State State     `json:"state"`
-	By    Person    `json:"by"`
-	At    time.Time `json:"at"`
-	Until time.Time `json:"until"` // when it lapses
-	// Needs says what is still missing, as a sentence for people; empty when
-	// nothing is.
-	Needs     string                `json:"needs,omitempty"`
-	Group     string                `json:"group,omitempty"` // whose approval counts; empty for anybody else's
-	Count     int                   `json:"count"`           // how many approvals it takes
-	Approvals []touchstone.Approval `json:"approvals,omitempty"`
-	Rejection *touchstone.Approval  `json:"rejection,omitempty"`
-
-	Promotion   *PromotionAsk      `json:"promotion,omitempty"`
-	Waiver      *touchstone.Waiver `json:"waiver,omitempty"`
-	Rules       *RulesAsk          `json:"rules,omitempty"`
-	Improvement *ImprovementAsk    `json:"improvement,omitempty"`
-}
-
-// PromotionAsk asks for artifacts to be let into an environment, all or none.
-type PromotionAsk struct {
-	Artifacts []string `json:"artifacts"` // references; a tag is resolved once, when asked
-	To        string   `json:"to"`        // the environment
-	DryRun    bool     `json:"dryRun,omitempty"`
-}
-
-// RulesAsk asks for a rules file to be in force from a moment on.
-type RulesAsk struct {
-	Source string            `json:"source"`        // the file's text
-	Digest touchstone.Digest `json:"digest"`        // of Source
-	From   time.Time         `json:"from,omitzero"` // when it begins; zero for as soon as it is approved
-}
-
-// ImprovementAsk asks for a digest to be let into a workload against a refusal,
-// because it is better than what runs there.
-type ImprovementAsk struct {
-	Place    touchstone.Place    `json:"place"`
-	Workload touchstone.Workload `json:"workload"`
-	Artifact string              `json:"artifact"`
-	Digest   touchstone.Digest   `json:"digest"`
-}
-
-// Result is what came of asking for a promotion.
-type Result struct {
-	// Promoted are the promotions that were made; none unless every artifact was
-	// allowed.
-	Promoted []touchstone.Promotion `json:"promoted"`
-	Answers  []gate.Answer          `json:"answers"`           // one for each artifact, in the order asked
-	Request  *Request               `json:"request,omitempty"` // what waits for approvals, when they alone are missing
-	Opens    time.Time              `json:"opens,omitzero"`    // when a freeze or window next lets it through
-}
-
 // Door is what release asks of the gate.
 type Door interface {
 	Ask(context.Context, gate.Request) (*gate.Answer, error)
 }
 
-// Config is what a Release needs.
+// Config is what a Release needs. Store and Now are required.
 type Config struct {
 	Store record.Store
-	// Rules is the file that is in force until somebody applies another.
+	// Rules is the file that the server begins with. It is taken in at the first
+	// start; from then on rules change by a request alone, and another file here is
+	// ignored (see Ignored).
 	Rules []byte
-	// Forge names the requests' lives: how long one stays open; 7 days when zero.
+	// Life is how long a request stays open, and how long a granted improvement
+	// may be used; 7 days when zero.
 	Life time.Duration
-	Now  func() time.Time
+	// Ahead is how long before its end a waiver is announced to lapse; 7 days when
+	// zero.
+	Ahead time.Duration
+	Now   func() time.Time
 }
 
-// Release keeps what people have said. It implements gate.Road.
+// Release keeps what people have said. It implements gate.Road, and may be used
+// from many goroutines. Several may share a store: what another writes is seen
+// after Refresh.
 type Release struct {
-	c    Config
-	door Door
+	c          Config
+	door       Door
+	generation atomic.Uint64
+	shelf      atomic.Pointer[shelf]
+	reading    sync.Mutex // held while the shelf is filled
 }
 
-// New returns a Release. Through must be called before Promote.
-func New(c Config) (*Release, error) { return &Release{c: c}, nil }
+const week = 7 * 24 * time.Hour
+
+// attempts is how often a write is tried that others keep overtaking.
+const attempts = 32
+
+// New returns a Release, and takes the rules in where the store holds none.
+// Through must be called before Promote. The error is that of rules which do not
+// load, or of the store.
+func New(c Config) (*Release, error) {
+	if c.Life == 0 {
+		c.Life = week
+	}
+	if c.Ahead == 0 {
+		c.Ahead = week
+	}
+	r := &Release{c: c}
+	if err := r.begin(context.Background()); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
 
 // Through names the door that judges promotions. The door needs the Release as
 // its Road, so neither can be made with the other.
@@ -133,51 +118,82 @@ func (r *Release) Through(d Door) { r.door = d }
 
 var _ gate.Road = (*Release)(nil)
 
-// Book implements gate.Road.
-func (r *Release) Book(context.Context) (*gate.Book, error) { return nil, gate.ErrNotBuilt }
-
-// Promotions implements gate.Road.
-func (r *Release) Promotions(context.Context, string, touchstone.Digest) ([]touchstone.Promotion, error) {
-	return nil, gate.ErrNotBuilt
+// write commits the changes, and lets nobody read on from before them.
+func (r *Release) write(ctx context.Context, changes ...record.Change) error {
+	defer r.generation.Add(1)
+	_, err := r.c.Store.Commit(ctx, changes...)
+	return err
 }
 
-// Improvement implements gate.Road.
-func (r *Release) Improvement(context.Context, touchstone.Workload, touchstone.Place, touchstone.Digest) (string, []touchstone.Approval, error) {
-	return "", nil, gate.ErrNotBuilt
+// again repeats what others have overtaken.
+func again[T any](ctx context.Context, what string, try func() (T, error)) (T, error) {
+	for range attempts {
+		got, err := try()
+		if !errors.Is(err, record.ErrConflict) || ctx.Err() != nil {
+			return got, err
+		}
+	}
+	var none T
+	return none, fmt.Errorf("%s: %w\nhint: many are writing to it at once; try again", what, record.ErrConflict)
 }
 
-// Promote asks for artifacts to be let into an environment. When nothing but
-// approvals is missing it opens a request, or finds the one that is open.
-func (r *Release) Promote(context.Context, Person, PromotionAsk) (*Result, error) {
-	return nil, gate.ErrNotBuilt
+// change is one entry with its body.
+func change(kind string, p Person, about string, body any, facts ...record.Fact) (record.Change, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return record.Change{}, fmt.Errorf("writing down a %s about %q: %w", kind, about, err)
+	}
+	return record.Change{Kind: kind, Actor: p.Name, About: about, Body: data, Facts: facts}, nil
 }
 
-// Ask opens a request for a waiver, rules or an improvement.
-func (r *Release) Ask(context.Context, Person, Request) (*Request, error) {
-	return nil, gate.ErrNotBuilt
+// put is a fact that is written only as the condition says.
+func put(kind, key string, v any, when record.Condition, tags ...string) (record.Fact, error) {
+	f, err := record.Put(kind, key, v, tags...)
+	f.If = when
+	return f, err
 }
 
-// Approve says yes to a request, and grants it when nothing more is missing.
-func (r *Release) Approve(ctx context.Context, p Person, id, reason string) (*Request, error) {
-	return nil, gate.ErrNotBuilt
+// fault is an error for people, which is one of those that callers decide on.
+type fault struct {
+	is   error
+	text string
 }
 
-// Reject says no to a request.
-func (r *Release) Reject(ctx context.Context, p Person, id, reason string) (*Request, error) {
-	return nil, gate.ErrNotBuilt
+func (f *fault) Error() string { return f.text }
+func (f *fault) Unwrap() error { return f.is }
+
+// faulty returns the error; hint may be empty.
+func faulty(is error, message, hint string) error {
+	if hint != "" {
+		message += "\nhint: " + hint
+	}
+	return &fault{is, message}
 }
 
-// Freeze declares a freeze; its ID is set.
-func (r *Release) Freeze(context.Context, Person, touchstone.Freeze) (*touchstone.Freeze, error) {
-	return nil, gate.ErrNotBuilt
+func (p Person) check() error {
+	if strings.TrimSpace(p.Name) == "" {
+		return faulty(ErrForbidden, "nobody is named as the one who does this", "a token or a cluster says who it is")
+	}
+	return nil
 }
 
-// Thaw ends a freeze before its time.
-func (r *Release) Thaw(ctx context.Context, p Person, id, reason string) error {
-	return gate.ErrNotBuilt
+// in reports whether the person answers for the group; everybody does for none.
+func (p Person) in(group string) bool { return group == "" || slices.Contains(p.Groups, group) }
+
+// page cuts a list that was read one item too far, and says where the next page
+// goes on.
+func page[T any](items []T, limit int, key func(T) string) ([]T, string) {
+	if len(items) <= limit {
+		return items, ""
+	}
+	return items[:limit], key(items[limit-1])
 }
 
-// Revoke ends a waiver before its time.
-func (r *Release) Revoke(ctx context.Context, p Person, id, reason string) error {
-	return gate.ErrNotBuilt
+// Pages hold 100 items where nobody asks for another number, and never more than
+// 1,000.
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return 100
+	}
+	return min(limit, 1000)
 }

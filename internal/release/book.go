@@ -1,0 +1,125 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/record"
+)
+
+// shelf is the book that was last read, and how long it may be handed out.
+type shelf struct {
+	book       *gate.Book
+	version    Version
+	generation uint64
+	from       time.Time // when it was read: a clock set back behind it reads anew
+}
+
+// Generation changes with every write of this Release, and with Refresh. What was
+// decided at another generation may be decided anew.
+func (r *Release) Generation() uint64 { return r.generation.Load() }
+
+// Refresh makes the next Book be read anew. Where several processes share a store
+// each calls it every second or so: what the others write is seen after that, and
+// no sooner.
+func (r *Release) Refresh() { r.generation.Add(1) }
+
+// Book implements gate.Road: the rules in force, the waivers and freezes that
+// hold now or are still to begin. It is read once for each generation; nobody may
+// change what it points to. Without a book there is an error, and nothing is let
+// in.
+func (r *Release) Book(ctx context.Context) (*gate.Book, error) {
+	s, err := r.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.book, nil
+}
+
+func (r *Release) read(ctx context.Context) (*shelf, error) {
+	if s := r.shelf.Load(); s != nil && r.fresh(s) {
+		return s, nil
+	}
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	if s := r.shelf.Load(); s != nil && r.fresh(s) {
+		return s, nil
+	}
+	s, err := r.fill(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading what is in force: %w", err)
+	}
+	r.shelf.Store(s)
+	return s, nil
+}
+
+func (r *Release) fresh(s *shelf) bool {
+	now := r.c.Now()
+	return s.generation == r.generation.Load() && !now.Before(s.from) && (s.book.Until.IsZero() || now.Before(s.book.Until))
+}
+
+// fill reads everything that is in force. The generation is read first, so that
+// what is written meanwhile makes the shelf old.
+func (r *Release) fill(ctx context.Context) (*shelf, error) {
+	s := &shelf{generation: r.generation.Load(), from: r.c.Now()}
+	version, until, err := r.inForce(ctx, s.from)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := r.parsed(version, s.from)
+	if err != nil {
+		return nil, err
+	}
+	b := &gate.Book{Rules: parsed, Source: []byte(version.Source), Until: until}
+	for doc, err := range record.List[held](ctx, r.c.Store, record.FactQuery{Kind: factWaiver}) {
+		if err != nil {
+			return nil, err
+		}
+		if s.from.Before(doc.Content.Waiver.Until) {
+			b.Waivers = append(b.Waivers, doc.Content.Waiver)
+		}
+	}
+	slices.SortFunc(b.Waivers, sooner)
+	if b.WaiversDigest, err = digestOf(b.Waivers); err != nil {
+		return nil, err
+	}
+	for doc, err := range record.List[touchstone.Freeze](ctx, r.c.Store, record.FactQuery{Kind: factFreeze}) {
+		if err != nil {
+			return nil, err
+		}
+		if f := doc.Content; f.Until.IsZero() || s.from.Before(f.Until) {
+			b.Freezes = append(b.Freezes, f)
+		}
+	}
+	s.book, s.version = b, version
+	return s, nil
+}
+
+// sooner orders waivers, the first to lapse first.
+func sooner(a, b touchstone.Waiver) int {
+	if c := a.Until.Compare(b.Until); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+// digestOf names a set of waivers; empty for none.
+func digestOf(waivers []touchstone.Waiver) (touchstone.Digest, error) {
+	if len(waivers) == 0 {
+		return "", nil
+	}
+	data, err := json.Marshal(waivers)
+	if err != nil {
+		return "", fmt.Errorf("naming the waivers: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	return touchstone.Digest("sha256:" + hex.EncodeToString(sum[:])), nil
+}
