@@ -6,24 +6,50 @@ type Measure struct {
 	Takes Takes
 	// List is the key under which the row lists names ("packages"), or "".
 	List string
+	// Optional is true where the row may do without the list.
+	Optional bool
 	// After is true where a cell may say "after 30d": the rule is about matches,
 	// which have a moment from which the time counts.
 	After bool
-	// Running is true for a rule that is asked of what runs, not of an artifact.
-	Running bool
-	About   string // one sentence for people: what fails
+	// Of is what the rule is asked about.
+	Of    Subject
+	About string // one sentence for people: what fails
 }
+
+// Subject is what a rule is asked about.
+type Subject int
+
+// The subjects of rules.
+const (
+	OfArtifact Subject = iota
+	OfRoad             // the way of an artifact from one environment to the next
+	OfWorkload         // what a workload sets for its container
+	OfRunning          // what runs
+)
 
 // Takes says what a cell of a row may hold.
 type Takes int
 
 // What a cell may hold, besides "any" and "allow".
 const (
-	TakesEffect Takes = iota // warn, refuse, approve: a fault is there or not
-	TakesNumber              // at most X, below X
-	TakesTime                // at most 30d, below 24h
-	TakesAct                 // alert, block, kill: what is done about an act
+	TakesEffect    Takes = iota // warn, refuse, approve: a fault is there or not
+	TakesNumber                 // at most X, below X
+	TakesTime                   // at most 30d, below 24h
+	TakesAct                    // alert, block, kill: what is done about an act
+	TakesWait                   // at least 24h
+	TakesApprovals              // 2 of release
+	TakesLeave                  // approve, refuse: what "allow" gives at once
 )
+
+// Limited reports whether a cell holds a limit.
+func (t Takes) Limited() bool {
+	switch t {
+	case TakesNumber, TakesTime, TakesWait, TakesApprovals:
+		return true
+	default:
+		return false
+	}
+}
 
 // Measures returns the built-in rules in the order in which people read them.
 func Measures() []Measure {
@@ -34,7 +60,7 @@ func Measures() []Measure {
 		{Name: "epss", Takes: TakesNumber, After: true, About: "the probability that a vulnerability is exploited within 30 days (EPSS, 0 to 1) is above the limit"},
 		{Name: "unscored", Takes: TakesEffect, After: true, About: "a vulnerability has no score from any source"},
 		{Name: "fix-available-for", Takes: TakesTime, About: "a vulnerability that has a fix has been public for longer than the limit"},
-		{Name: "mend-within", Takes: TakesTime, Running: true, About: "a finding on something that runs is older than the limit; the server keeps the clock"},
+		{Name: "mend-within", Takes: TakesTime, Of: OfRunning, About: "what would be refused if it were new has run for longer than the limit since that was first seen"},
 		{Name: "no-advisories", Takes: TakesEffect, About: "packages are of an ecosystem or release that the advisories do not cover, or that is out of support"},
 		{Name: "stale-advisories", Takes: TakesTime, About: "the advisories were last confirmed current longer ago than the limit"},
 		{Name: "gaps", Takes: TakesEffect, About: "something in the artifact could not be read"},
@@ -61,11 +87,20 @@ func Measures() []Measure {
 		{Name: "executables", Takes: TakesNumber, About: "there are more executable files than the limit"},
 		{Name: "unneeded-libraries", Takes: TakesNumber, About: "more libraries than the limit are needed by no program inside"},
 		{Name: "unseen", Takes: TakesEffect, About: "the artifact was never inspected"},
-		{Name: "restart", Takes: TakesEffect, Running: true, About: "something that was let in before starts again"},
-		{Name: "run-unknown", Takes: TakesAct, Running: true, About: "something is executed that is not in the artifact"},
-		{Name: "change", Takes: TakesAct, Running: true, About: "a file differs from the artifact"},
-		{Name: "login", Takes: TakesAct, Running: true, About: "a person gets in: exec, attach, debug, SSH, Telnet"},
-		{Name: "replace-after", Takes: TakesTime, Running: true, About: "something has run for longer than the limit"},
+		{Name: "promoted", Takes: TakesEffect, Of: OfRoad, About: "the artifact was not promoted to the environment; for a promotion, to the one before"},
+		{Name: "soak", Takes: TakesWait, Of: OfRoad, About: "the artifact has been in the environment before for a shorter time than the limit"},
+		{Name: "approvals", Takes: TakesApprovals, Of: OfRoad, About: "too few people other than who asks have approved the promotion"},
+		{Name: "frozen", Takes: TakesEffect, Of: OfRoad, About: "a freeze holds, or no window is open"},
+		{Name: "improves", Takes: TakesLeave, Of: OfRoad, About: "whether what is refused is let through because it is better than what runs"},
+		{Name: "privileged", Takes: TakesEffect, Of: OfWorkload, About: "the workload runs its container privileged"},
+		{Name: "added-capabilities", Takes: TakesEffect, Of: OfWorkload, List: "allow", Optional: true, About: "the workload adds a capability that is not listed"},
+		{Name: "host-access", Takes: TakesEffect, Of: OfWorkload, List: "allow", Optional: true, About: "the workload shares a namespace of the node or mounts a path of it that is not listed"},
+		{Name: "own-command", Takes: TakesEffect, Of: OfWorkload, About: "the workload runs another program than the image names"},
+		{Name: "restart", Takes: TakesEffect, Of: OfRunning, About: "whether what would be refused if it were new may start again, because it was let in before"},
+		{Name: "run-unknown", Takes: TakesAct, Of: OfRunning, About: "something is executed that is not in the artifact"},
+		{Name: "change", Takes: TakesAct, Of: OfRunning, About: "a file differs from the artifact"},
+		{Name: "login", Takes: TakesAct, Of: OfRunning, About: "a person gets in: exec, attach, debug, SSH, Telnet"},
+		{Name: "replace-after", Takes: TakesTime, Of: OfRunning, About: "something has run for longer than the limit"},
 	}
 }
 

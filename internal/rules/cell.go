@@ -16,14 +16,16 @@ import (
 //
 //	cell   = action [ "after" time ]
 //	action = "any" | "allow" | effect | limit [ "else" effect ]
-//	limit  = ( "at most" | "<=" | "below" | "<" ) ( number | time )
+//	limit  = ( "at most" | "<=" | "below" | "<" ) ( number | time ) | ( "at least" | ">=" ) time
+//	       | digits "of" group
 //	time   = digits ( "d" | "h" )
 //
 // A limit that is passed refuses, unless else says otherwise.
 
 var (
 	cellPattern  = regexp.MustCompile(`^(.*?)(?:\s+after\s+(\S+))?$`)
-	limitPattern = regexp.MustCompile(`^(at most|<=|below|<)\s*(\S+?)(?:\s+else\s+(\S+))?$`)
+	limitPattern = regexp.MustCompile(`^(at most|<=|below|<|at least|>=)\s*(\S+?)(?:\s+else\s+(\S+))?$`)
+	ofPattern    = regexp.MustCompile(`^(?i:(\d{1,3}) of) (\S+)(?i: else (\S+))?$`)
 	abovePattern = regexp.MustCompile(`^(warn|refuse|approve)\s+(?:above|over|>)\s*(\S+)$`)
 	spokenTime   = regexp.MustCompile(`(\d+) ?(d|h)(?:ays?|ours?)`)
 	timePattern  = regexp.MustCompile(`^(\d{1,6})([dh])$`)
@@ -36,6 +38,9 @@ func (r *reader) cellOf(n *node, m touchstone.Measure) (touchstone.Cell, bool) {
 	if n.kind != kindScalar {
 		r.fault(n, "what happens must be a few words, not "+n.kind.String(), m.Name+" takes "+takes(m))
 		return none, false
+	}
+	if m.Takes == touchstone.TakesApprovals {
+		return r.approvals(n, m)
 	}
 	parts := cellPattern.FindStringSubmatch(strings.ToLower(strings.Join(strings.Fields(n.text), " ")))
 	if parts == nil {
@@ -53,8 +58,7 @@ func (r *reader) action(n *node, s string, m touchstone.Measure) (touchstone.Cel
 	if s == "any" || s == "allow" {
 		return touchstone.Cell{Effect: touchstone.EffectNone}, true
 	}
-	limited := m.Takes == touchstone.TakesNumber || m.Takes == touchstone.TakesTime
-	if !limited {
+	if !m.Takes.Limited() {
 		if slices.Contains(effects(m), touchstone.Effect(s)) {
 			return touchstone.Cell{Effect: touchstone.Effect(s)}, true
 		}
@@ -82,6 +86,38 @@ func (r *reader) action(n *node, s string, m touchstone.Measure) (touchstone.Cel
 	return touchstone.Cell{Effect: effect, Limit: limit}, true
 }
 
+// approvals reads how many of a group must say yes: "2 of release". A group keeps
+// its capitals.
+func (r *reader) approvals(n *node, m touchstone.Measure) (touchstone.Cell, bool) {
+	text := strings.Join(strings.Fields(n.text), " ")
+	if low := strings.ToLower(text); low == "any" || low == "allow" {
+		return touchstone.Cell{Effect: touchstone.EffectNone}, true
+	}
+	parts := ofPattern.FindStringSubmatch(text)
+	if parts == nil {
+		r.badCell(n, m)
+		return touchstone.Cell{}, false
+	}
+	need, _ := strconv.Atoi(parts[1]) // at most three digits, says the pattern
+	if need == 0 {
+		r.fault(n, "0 approvals are none", "write any, or 1 of "+parts[2])
+		return touchstone.Cell{}, false
+	}
+	cell := touchstone.Cell{Effect: touchstone.EffectRefuse, Group: parts[2]}
+	cell.Limit = touchstone.Limit{Op: touchstone.AtLeast, Value: float64(need)}
+	if slices.Contains([]string{"anyone", "anybody", "any"}, strings.ToLower(parts[2])) {
+		cell.Group = touchstone.Anyone
+	}
+	if parts[3] != "" {
+		cell.Effect = touchstone.Effect(strings.ToLower(parts[3]))
+	}
+	if !slices.Contains(effects(m), cell.Effect) {
+		r.fault(n, quote(parts[3])+" cannot stand after else", didYouMean(parts[3], words(effects(m))))
+		return touchstone.Cell{}, false
+	}
+	return cell, true
+}
+
 func (r *reader) after(n *node, cell touchstone.Cell, text string, m touchstone.Measure) (touchstone.Cell, bool) {
 	switch {
 	case !m.After:
@@ -104,10 +140,18 @@ func (r *reader) after(n *node, cell touchstone.Cell, text string, m touchstone.
 // limitOf returns the limit, or what is wrong with it.
 func limitOf(op, value string, m touchstone.Measure) (touchstone.Limit, string) {
 	limit := touchstone.Limit{Op: touchstone.AtMost}
-	if op == "below" || op == "<" {
+	switch op {
+	case "below", "<":
 		limit.Op = touchstone.Below
+	case "at least", ">=":
+		limit.Op = touchstone.AtLeast
 	}
-	if m.Takes == touchstone.TakesTime {
+	switch wait := m.Takes == touchstone.TakesWait; {
+	case wait && limit.Op != touchstone.AtLeast:
+		return limit, m.Name + " is a time to wait: it has no most"
+	case !wait && limit.Op == touchstone.AtLeast:
+		return limit, m.Name + " has no least: it is good when it is small"
+	case wait, m.Takes == touchstone.TakesTime:
 		d, problem := lengthOf(value)
 		limit.Unit, limit.Value = touchstone.UnitTime, d.Hours()
 		return limit, problem
@@ -152,11 +196,16 @@ func (r *reader) badCell(n *node, m touchstone.Measure) {
 	hint := m.Name + " takes " + takes(m)
 	first, rest, _ := strings.Cut(text, " ")
 	limited := m.Takes == touchstone.TakesNumber || m.Takes == touchstone.TakesTime
+	digits := regexp.MustCompile(`^\d{1,3}$`)
 	days := spokenTime.ReplaceAllString(text, "$1$2")
 	parts := abovePattern.FindStringSubmatch(text)
 	_, notNumber := strconv.ParseFloat(text, 64)
 	near := nearest(first, append(words(effects(m)), "any", "allow"))
 	switch {
+	case m.Takes == touchstone.TakesWait && timePattern.MatchString(days):
+		hint = "did you mean at least " + days + "?"
+	case m.Takes == touchstone.TakesApprovals && digits.MatchString(first):
+		hint = "did you mean " + first + " of " + orElse(rest, touchstone.Anyone) + "?"
 	case days != text:
 		hint = "did you mean " + days + "?"
 	case limited && parts != nil && parts[1] == "refuse":
@@ -175,10 +224,16 @@ func (r *reader) badCell(n *node, m touchstone.Measure) {
 
 // effects returns what may follow when a rule of this kind fails.
 func effects(m touchstone.Measure) []touchstone.Effect {
-	if m.Takes == touchstone.TakesAct {
+	switch m.Takes {
+	case touchstone.TakesAct:
 		return []touchstone.Effect{touchstone.EffectAlert, touchstone.EffectBlock, touchstone.EffectKill}
+	case touchstone.TakesLeave:
+		return []touchstone.Effect{touchstone.EffectApprove, touchstone.EffectRefuse}
+	case touchstone.TakesApprovals:
+		return []touchstone.Effect{touchstone.EffectWarn, touchstone.EffectRefuse}
+	default:
+		return []touchstone.Effect{touchstone.EffectWarn, touchstone.EffectRefuse, touchstone.EffectApprove}
 	}
-	return []touchstone.Effect{touchstone.EffectWarn, touchstone.EffectRefuse, touchstone.EffectApprove}
 }
 
 // takes says what the cells of a rule may hold.
@@ -198,6 +253,12 @@ func takes(m touchstone.Measure) string {
 		return "any, at most 30d, below 24h, at most 30d else warn"
 	case touchstone.TakesAct:
 		return "allow, alert, block or kill"
+	case touchstone.TakesWait:
+		return "any, at least 24h, at least 7d else warn"
+	case touchstone.TakesApprovals:
+		return "any, 2 of release, 1 of anyone, 1 of release else warn"
+	case touchstone.TakesLeave:
+		return "allow, approve or refuse"
 	default:
 		return "allow, warn, refuse or approve" + after
 	}

@@ -24,8 +24,8 @@ func askedOfBases() []string {
 func (l *loader) golden(row touchstone.Rule, own *node, m touchstone.Measure) {
 	cell := row.Cells[len(row.Cells)-1]
 	switch {
-	case own != nil && m.Running:
-		l.fault(own, row.Name+" is about what runs, and a base is an image", "take golden out of the row")
+	case own != nil && m.Of != touchstone.OfArtifact:
+		l.fault(own, row.Name+" is about "+subject(m.Of)+", and a base is an image", "take golden out of the row")
 		return
 	case own != nil:
 		var ok bool
@@ -37,6 +37,20 @@ func (l *loader) golden(row touchstone.Rule, own *node, m touchstone.Measure) {
 	}
 	row.Cells = []touchstone.Cell{cell}
 	l.rules.Golden.Rows = append(l.rules.Golden.Rows, row)
+}
+
+// subject says what a rule is asked about.
+func subject(s touchstone.Subject) string {
+	switch s {
+	case touchstone.OfRoad:
+		return "the way from one environment to the next"
+	case touchstone.OfWorkload:
+		return "what a workload sets"
+	case touchstone.OfRunning:
+		return "what runs"
+	default:
+		return "an artifact"
+	}
 }
 
 // goldenText tells in a line or two what is asked of a base.

@@ -47,7 +47,7 @@ type loader struct {
 
 // fileKeys are the keys of a rules file, in the order in which people read them.
 func fileKeys() []string {
-	return []string{"version", "environments", "places", "rules", "classes", "waivers", "names", "vex"}
+	return []string{"version", "environments", "places", "rules", "freezes", "windows", "classes", "waivers", "names", "vex"}
 }
 
 // later returns what a word means that a coming version will know, or "".
@@ -55,8 +55,7 @@ func later(word string) string {
 	switch word {
 	case "signed", "signatures", "signature":
 		return "signatures come later; not a rule yet"
-	case "windows", "freezes", "soak", "approvals", "promotion", "promotions", "writable", "improves", "replace-deadline",
-		"through-freezes", "after-deadline", "platforms", "boundaries", "identity":
+	case "writable", "replace-deadline", "through-freezes", "after-deadline", "platforms", "boundaries", "identity":
 		return word + " is known, but not built yet"
 	}
 	return ""
@@ -84,6 +83,8 @@ func (l *loader) file(root *node) {
 	l.places(root.get("places"))
 	l.rules.Golden = &touchstone.Rules{Version: l.rules.Version, Environments: []string{goldenColumn}}
 	l.rows(root)
+	l.rules.Freezes = l.calendar(root.get("freezes"), freezeKeys(), "freeze")
+	l.rules.Windows = l.calendar(root.get("windows"), windowKeys(), "window")
 	l.classes(root.get("classes"))
 	l.waiverPolicy(root.get("waivers"))
 	l.rules.Golden.Waiving.Never = l.rules.Waiving.Never

@@ -94,12 +94,18 @@ func TestCellsReadAsTheyAreWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := rapid.SampledFrom(touchstone.Measures()).Draw(t, "measure")
 		cell := touchstone.Cell{Effect: rapid.SampledFrom(effects(m)).Draw(t, "effect")}
-		if m.Takes == touchstone.TakesNumber || m.Takes == touchstone.TakesTime {
+		if m.Takes.Limited() {
 			cell.Limit.Op = rapid.SampledFrom([]touchstone.Op{touchstone.AtMost, touchstone.Below}).Draw(t, "op")
 			cell.Limit.Value = float64(rapid.IntRange(1, 10).Draw(t, "value"))
 		}
-		if m.Takes == touchstone.TakesTime {
+		if m.Takes == touchstone.TakesWait || m.Takes == touchstone.TakesApprovals {
+			cell.Limit.Op = touchstone.AtLeast
+		}
+		if m.Takes == touchstone.TakesTime || m.Takes == touchstone.TakesWait {
 			cell.Limit.Unit = touchstone.UnitTime
+		}
+		if m.Takes == touchstone.TakesApprovals {
+			cell.Group = rapid.SampledFrom([]string{"Release", touchstone.Anyone}).Draw(t, "group")
 		}
 		if m.Name == "epss" {
 			cell.Limit.Value /= 10
@@ -133,7 +139,7 @@ func TestMilder(t *testing.T) {
 		{"at most 7 else warn", "at most 7", true}, {"at most 7 else approve", "at most 7 else warn", false},
 		{"at most 7 after 30d", "at most 7 after 10d", true}, {"at most 7 after 30d", "at most 7 else warn", false},
 	} {
-		if got := milder(cell(c.a), cell(c.b)); got != c.want {
+		if got := cell(c.a).Milder(cell(c.b)); got != c.want {
 			t.Errorf("%s milder than %s: %v", c.a, c.b, got)
 		}
 	}

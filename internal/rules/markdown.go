@@ -32,6 +32,12 @@ func ShowMarkdown(w io.Writer, r *touchstone.Rules) error {
 			p.line("| %s | %s |", strings.Join(cells, " | "), strings.Join(why, "<br>"))
 		}
 	}
+	for _, list := range calendarText(r) {
+		p.line("\n## %s\n", list.title)
+		for _, s := range list.lines {
+			p.line("- %s", cellMarkdown(s))
+		}
+	}
 	p.line("\n## Places\n")
 	for i := range r.Places {
 		p.line("%d. %s", i+1, cellMarkdown(placeText(&r.Places[i])))

@@ -187,7 +187,7 @@ func (l *loader) classCell(class *touchstone.ClassRule, e entry) {
 	}
 	class.Cells[name] = cell
 	last := len(l.rules.Environments) - 1
-	if slices.Contains(class.Where, l.last()) && len(row.Cells) > last && milder(cell, row.Cells[last]) {
+	if slices.Contains(class.Where, l.last()) && len(row.Cells) > last && cell.Milder(row.Cells[last]) {
 		l.warn(e.value, "the class "+string(class.Class)+" loosens "+name+" in "+l.last()+", the strictest environment", "")
 	}
 }

@@ -20,7 +20,7 @@ func usage(message, hint string) error {
 // waiverPolicy reads how far waivers may go.
 func (l *loader) waiverPolicy(n *node) {
 	l.rules.Waiving.Longest = make([]time.Duration, len(l.rules.Environments))
-	if n == nil || !l.keys(n, []string{"longest", "approved-by", "never"}, "waivers") {
+	if n == nil || !l.keys(n, []string{"longest", "approved-by", "never", "announce"}, "waivers") {
 		return
 	}
 	if longest := n.get("longest"); longest != nil {
@@ -28,6 +28,9 @@ func (l *loader) waiverPolicy(n *node) {
 	}
 	if by := n.get("approved-by"); by != nil {
 		l.rules.Waiving.ApprovedBy, _ = l.word(by, "approved-by")
+	}
+	if announce := n.get("announce"); announce != nil {
+		l.announce(announce)
 	}
 	never := n.get("never")
 	if never == nil {
@@ -43,6 +46,19 @@ func (l *loader) waiverPolicy(n *node) {
 		}
 	}
 	l.rules.Waiving.Never = names
+}
+
+// announce reads how long before its end a waiver is announced to lapse.
+func (l *loader) announce(n *node) {
+	text, ok := l.word(n, "announce")
+	if !ok {
+		return
+	}
+	d, problem := lengthOf(text)
+	if problem != "" {
+		l.fault(n, problem, "days or hours: 7d")
+	}
+	l.rules.Waiving.Announce = d
 }
 
 // ruleNames are the rows of the file and the built-in rules.

@@ -25,8 +25,24 @@ func (l *loader) review(root *node) {
 		if base := l.rules.Golden.Row(row.Name); base != nil {
 			asked = asked || asks(base.Cells[0])
 		}
-		if !asked && !m.Running && !slices.Contains(touchstone.Ignorance(), row.Name) {
+		if !asked && m.Of != touchstone.OfRunning && m.Takes != touchstone.TakesLeave && !slices.Contains(touchstone.Ignorance(), row.Name) {
 			l.warn(e.key, "no environment asks the rule "+row.Name, "take the row out, or say where it warns")
+		}
+	}
+	l.unasked(root)
+}
+
+// unasked warns of freezes and windows that no row asks for.
+func (l *loader) unasked(root *node) {
+	row := l.rules.Row("frozen")
+	if row != nil && slices.ContainsFunc(row.Cells, func(c touchstone.Cell) bool { return c.Effect != touchstone.EffectNone }) {
+		return
+	}
+	for _, key := range []string{"freezes", "windows"} {
+		for _, e := range root.entries {
+			if e.key.text == key && len(e.value.items) > 0 {
+				l.warn(e.key, key+" hold nobody back without the row frozen", "add the row: frozen: {others: allow, "+l.last()+": refuse}")
+			}
 		}
 	}
 }
@@ -34,7 +50,7 @@ func (l *loader) review(root *node) {
 // order warns where a later environment lets pass what an earlier one does not.
 func (l *loader) order(e entry, row *touchstone.Rule) {
 	for i := 1; i < len(row.Cells); i++ {
-		if !milder(row.Cells[i], row.Cells[i-1]) {
+		if !row.Cells[i].Milder(row.Cells[i-1]) {
 			continue
 		}
 		at := e.value.get(l.rules.Environments[i])
@@ -46,36 +62,5 @@ func (l *loader) order(e entry, row *touchstone.Rule) {
 		}
 		l.warn(at, row.Name+" is milder in "+l.rules.Environments[i]+" ("+row.Cells[i].String()+") than in "+
 			l.rules.Environments[i-1]+" ("+row.Cells[i-1].String()+"), which comes before it", "environments go from mild to strict")
-	}
-}
-
-// milder reports whether a lets something pass, or answers it more softly, that
-// b does not.
-func milder(a, b touchstone.Cell) bool {
-	if hardness(b.Effect) == 0 {
-		return false
-	}
-	if hardness(a.Effect) < hardness(b.Effect) {
-		return true
-	}
-	if a.Limit.Op != "" && b.Limit.Op != "" {
-		if a.Limit.Value > b.Limit.Value || a.Limit.Value == b.Limit.Value && a.Limit.Op == touchstone.AtMost && b.Limit.Op == touchstone.Below {
-			return true
-		}
-	}
-	return a.After > b.After && hardness(b.Effect) > 1
-}
-
-// hardness orders effects, mild to hard.
-func hardness(e touchstone.Effect) int {
-	switch e {
-	case touchstone.EffectNone:
-		return 0
-	case touchstone.EffectWarn, touchstone.EffectAlert:
-		return 1
-	case touchstone.EffectApprove, touchstone.EffectBlock:
-		return 2
-	default:
-		return 3
 	}
 }

@@ -103,7 +103,7 @@ func (l *loader) row(e entry) {
 		l.fault(e.key, name+" is built in and takes no condition", "give your own rule a name of its own")
 		return
 	case !builtIn && !custom:
-		l.fault(e.key, "there is no rule "+quote(name), orElse(nearestHint(name, measureNames()), "a rule of your own says when it fails: when: CONDITION"))
+		l.fault(e.key, "there is no rule "+quote(name), orElse(meant(name), "a rule of your own says when it fails: when: CONDITION"))
 		return
 	case custom && !wordPattern.MatchString(name):
 		l.fault(e.key, quote(name)+" cannot be the name of a rule", "letters, digits, dots and hyphens")
@@ -117,7 +117,7 @@ func (l *loader) row(e entry) {
 	for _, k := range n.entries {
 		l.rowKey(k, m, &rule)
 	}
-	if m.List != "" && n.get(m.List) == nil {
+	if m.List != "" && !m.Optional && n.get(m.List) == nil {
 		l.fault(e.key, "the row "+name+" needs the list "+m.List, m.List+": [one, two]")
 	}
 	l.rules.Rows = append(l.rules.Rows, rule)
@@ -129,6 +129,20 @@ func orElse(s, other string) string {
 		return other
 	}
 	return s
+}
+
+// meant says which rule a word that is none was probably meant to be.
+func meant(name string) string {
+	switch name {
+	case "promotion", "promotions":
+		return "did you mean promoted, soak or approvals?"
+	case "freeze", "freezes", "window", "windows":
+		return "the row frozen says where they hold; freezes: and windows: stand beside rules:"
+	case "improvement", "improvements", "improve":
+		return "did you mean improves?"
+	default:
+		return nearestHint(name, measureNames())
+	}
 }
 
 func nearestHint(word string, valid []string) string {
@@ -212,11 +226,16 @@ func (l *loader) cells(key, n *node, m touchstone.Measure) []touchstone.Cell {
 	return cells
 }
 
+// mildest is what a row says where it is to hold nobody back.
 func mildest(m touchstone.Measure) string {
-	if m.Takes == touchstone.TakesNumber || m.Takes == touchstone.TakesTime {
+	switch {
+	case m.Takes == touchstone.TakesLeave:
+		return string(touchstone.EffectRefuse) // nothing is let through that would not be without the row
+	case m.Takes.Limited():
 		return "any"
+	default:
+		return "allow"
 	}
-	return "allow"
 }
 
 func named(n *node, environments []string) bool {

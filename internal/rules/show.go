@@ -25,6 +25,8 @@ func groups() []group {
 		{"How it was built", []string{"secrets", "unpinned", "no-golden-base", "old-base", "image-age", "allowed-registries"}},
 		{"What is inside", []string{"denied-packages", "required-packages", "licences", "runs-as-root", "setuid", "file-capabilities", "shells",
 			"package-managers", "interpreters", "network-tools", "debug-tools", "login-daemons", "world-writable", "surface", "executables", "unneeded-libraries"}},
+		{"The road", []string{"promoted", "soak", "approvals", "frozen", "improves"}},
+		{"What the workload sets", []string{"privileged", "added-capabilities", "host-access", "own-command"}},
 		{"What runs", []string{"restart", "run-unknown", "change", "login", "replace-after"}},
 	}
 }
@@ -62,6 +64,7 @@ func sections(r *touchstone.Rules) []section {
 func Show(w io.Writer, r *touchstone.Rules, width int, color bool) error {
 	p := &page{color: color}
 	p.table(r, width)
+	p.calendar(r)
 	p.places(r)
 	p.classes(r)
 	p.policy(r)
@@ -86,10 +89,10 @@ func (p *page) paint(s string, e touchstone.Effect) string {
 	if !p.color {
 		return s
 	}
-	switch hardness(e) {
-	case 0:
+	switch {
+	case e == touchstone.EffectNone:
 		return "\x1b[2m" + s + "\x1b[0m"
-	case 1:
+	case e.Soft():
 		return "\x1b[33m" + s + "\x1b[0m"
 	default:
 		return "\x1b[31m" + s + "\x1b[0m"
@@ -110,8 +113,8 @@ func pad(s string, width int) string {
 // cellText is the cell as the file writes it, with "any" where a limit could
 // stand.
 func cellText(name string, c touchstone.Cell) string {
-	if m, ok := measure(name); ok && c.Effect == touchstone.EffectNone {
-		return mildest(m)
+	if m, ok := measure(name); ok && c.Effect == touchstone.EffectNone && m.Takes.Limited() {
+		return "any"
 	}
 	return c.String()
 }
@@ -328,6 +331,9 @@ func policyText(r *touchstone.Rules) []string {
 	}
 	if len(r.Waiving.Never) > 0 {
 		out = append(out, "never for: "+Printable(strings.Join(r.Waiving.Never, ", ")))
+	}
+	if d := r.Waiving.Announce; d > 0 {
+		out = append(out, "are announced "+touchstone.Days(d)+" before they lapse")
 	}
 	if len(out) == 0 {
 		out = append(out, "anybody, for as long as they like: the rules do not bound them")

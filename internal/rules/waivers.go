@@ -20,7 +20,7 @@ const DefaultWaivers = "touchstone-waivers.yaml"
 func waiverBounds() bounds { return bounds{bytes: 8 << 20, lines: 200} }
 
 func waiverKeys() []string {
-	return []string{"id", "rule", "artifact", "advisory", "package", "whole-rule", "environments", "owner", "approved-by", "reason", "until", "score-above"}
+	return []string{"id", "rule", "artifact", "advisory", "package", "whole-rule", "environments", "owner", "approved-by", "reason", "until", "until-fix", "score-above", "unless-exploited"}
 }
 
 // LoadWaivers reads a file of waivers and holds it to the policy of the rules.
@@ -95,6 +95,9 @@ func derivedID(w *touchstone.Waiver) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q", []string{w.Rule, w.Artifact, w.Advisory, w.Package, strings.Join(w.Environments, " "), w.Owner, w.ApprovedBy,
 		w.Reason, w.Until.UTC().Format(time.RFC3339Nano), strconv.FormatFloat(w.ScoreAbove, 'g', -1, 64), strconv.FormatBool(w.WholeRule)})
+	if w.UntilFix || w.UnlessExploited { // not in the line above, so that the others keep their ids
+		fmt.Fprintf(h, "%t %t", w.UntilFix, w.UnlessExploited)
+	}
 	return "w-" + hex.EncodeToString(h.Sum(nil)[:6])
 }
 
@@ -151,12 +154,11 @@ func (l *waiverLoader) key(e entry, w *touchstone.Waiver) {
 	case "package":
 		w.Package, _ = l.word(n, "package")
 	case "whole-rule":
-		if text, _ := l.word(n, "whole-rule"); text != "" {
-			w.WholeRule = text == "true"
-			if text != "true" && text != "false" {
-				l.fault(n, "whole-rule is true or false", "")
-			}
-		}
+		w.WholeRule = l.yes(n, "whole-rule")
+	case "until-fix":
+		w.UntilFix = l.yes(n, "until-fix")
+	case "unless-exploited":
+		w.UnlessExploited = l.yes(n, "unless-exploited")
 	case "environments":
 		names, _ := l.words(n, "environments")
 		for i, env := range names {
@@ -183,6 +185,15 @@ func (l *waiverLoader) key(e entry, w *touchstone.Waiver) {
 		}
 		w.ScoreAbove = score
 	}
+}
+
+// yes reads true or false.
+func (r *reader) yes(n *node, what string) bool {
+	text, ok := r.word(n, what)
+	if ok && text != "true" && text != "false" {
+		r.fault(n, what+" is true or false", "")
+	}
+	return text == "true"
 }
 
 // waivable notes a rule that is unknown, that is never waived, or that nobody
@@ -231,9 +242,19 @@ func (l *waiverLoader) scope(n *node, w *touchstone.Waiver) {
 		l.warn(n, "this waiver sets the whole rule "+w.Rule+" aside for every artifact", "artifact: registry.example/shop bounds it")
 	}
 	m, ok := measure(w.Rule)
-	if ok && w.Advisory != "" && !l.undivided(w.Rule) && !m.After && m.Name != "fix-available-for" && m.Name != "mend-within" {
+	for _, key := range []string{"until-fix", "unless-exploited"} {
+		if n.get(key) != nil && w.Rule != "" && !aboutHoles(m) {
+			l.fault(n.get(key), "the rule "+w.Rule+" is not about vulnerabilities, so "+key+" never ends the waiver", "take it out; until: DATE ends it")
+		}
+	}
+	if ok && w.Advisory != "" && !l.undivided(w.Rule) && !aboutHoles(m) {
 		l.fault(n.get("advisory"), "the rule "+w.Rule+" is not about advisories", "name the package or path it is about, or say whole-rule: true")
 	}
+}
+
+// aboutHoles reports whether the rule is about vulnerabilities.
+func aboutHoles(m touchstone.Measure) bool {
+	return m.After || m.Name == "fix-available-for" || m.Name == "mend-within"
 }
 
 // undivided reports whether the rule fails or passes as a whole: there is no part
@@ -241,7 +262,8 @@ func (l *waiverLoader) scope(n *node, w *touchstone.Waiver) {
 func (l *waiverLoader) undivided(rule string) bool {
 	switch rule {
 	case "stale-advisories", "no-golden-base", "old-base", "image-age", "allowed-registries", "runs-as-root",
-		"surface", "executables", "unneeded-libraries", "unseen", "restart", "replace-after":
+		"surface", "executables", "unneeded-libraries", "unseen", "restart", "replace-after",
+		"promoted", "soak", "approvals", "frozen", "improves", "privileged", "own-command", "login":
 		return true
 	}
 	row := l.rules.Row(rule)

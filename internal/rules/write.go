@@ -94,6 +94,12 @@ func writeWaiver(b *bytes.Buffer, w *touchstone.Waiver) {
 	text("approved-by", w.ApprovedBy)
 	text("reason", w.Reason)
 	field("until", untilText(w.Until))
+	if w.UntilFix {
+		field("until-fix", "true")
+	}
+	if w.UnlessExploited {
+		field("unless-exploited", "true")
+	}
 	if w.ScoreAbove > 0 {
 		field("score-above", strconv.FormatFloat(w.ScoreAbove, 'f', -1, 64))
 	}
