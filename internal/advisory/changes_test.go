@@ -82,6 +82,37 @@ func TestChangesNamesWhatIsSaidAnew(t *testing.T) {
 	}
 }
 
+func TestChangesOfEPSSCountBeyondABound(t *testing.T) {
+	scores := func(score string) *Index {
+		f := OpenFolder(t.TempDir())
+		importRecords(t, f, osvRecord("CVE-2026-2", "openssl", "3.0.2-1"))
+		path := filepath.Join(t.TempDir(), "epss.csv")
+		text := "#model_version:v2026.03.14,score_date:2026-11-22T12:00:00Z\ncve,epss,percentile\nCVE-2026-2," + score + ",0.5\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Import(t.Context(), []string{path}, ImportOptions{Now: day(2026, 11, 23)}); err != nil {
+			t.Fatal(err)
+		}
+		ix, err := f.Index()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = ix.Close() })
+		return ix
+	}
+	before, now := scores("0.10000"), scores("0.20000")
+	if got := changes(t, now, before); got != nil {
+		t.Errorf("without bounds: %q", got)
+	}
+	if got := changes(t, now, before, 0.05, 0.3); got != nil {
+		t.Errorf("between bounds: %q", got)
+	}
+	if got := changes(t, now, before, 0.15); len(got) != 1 {
+		t.Errorf("across a bound: %q", got)
+	}
+}
+
 func TestRevisionBeforeIsKept(t *testing.T) {
 	f := OpenFolder(t.TempDir())
 	first := importRecords(t, f, osvRecord("CVE-2026-2", "openssl", "3.0.2-1"))

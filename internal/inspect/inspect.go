@@ -27,7 +27,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/semaphore"
 
 	"touchstone.dev/touchstone"
@@ -103,8 +102,7 @@ type Inspector struct {
 	buffers buffers
 	workers workers
 
-	packer   *zstd.Encoder // of evidence that is kept
-	unpacker *zstd.Decoder
+	lastingForm lastingForm
 }
 
 // New returns an Inspector. It points TMPDIR at its own scratch folder until
@@ -128,7 +126,7 @@ func New(c Config) (*Inspector, error) {
 		buffers: buffers{limit: c.heldBytes() / 2},
 		workers: workers{idle: make(chan *worker, c.Parallel)},
 	}
-	if in.packer, in.unpacker, err = newPacker(); err != nil {
+	if in.lastingForm, err = newLastingForm(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	if in.store == nil {
@@ -142,7 +140,7 @@ func New(c Config) (*Inspector, error) {
 // Close removes the temporary files and gives TMPDIR back.
 func (in *Inspector) Close() error {
 	in.workers.close()
-	in.unpacker.Close()
+	in.lastingForm.inflate.Close()
 	return in.scratch.close()
 }
 

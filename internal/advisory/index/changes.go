@@ -14,10 +14,9 @@ import (
 // Sum is what is said of one package, in short. Two revisions of the index number
 // their holes and sources differently; the sums name them by what they are.
 type Sum struct {
-	key  uint64 // Hash of family and name
-	sum  uint64
-	Ref  uint32 // for PackageAt
-	said int    // statements
+	key uint64 // Hash of family and name
+	sum uint64
+	Ref uint32 // for PackageAt
 }
 
 // Summer makes sums that compare with one another: those of one Summer.
@@ -118,12 +117,11 @@ func (one *Sum) take(r *Reader, body, b []byte, seed maphash.Seed, holes, ecosys
 		w.Bytes()
 	}
 	b = append(b, body[:len(body)-w.Left()]...)
-	one.said = w.Count(4)
-	var numbers []uint32
-	for range one.said {
+	numbers := make([]uint32, 0, 64)
+	for range w.Count(4) {
 		flags := w.Byte()
 		b = append(b, flags)
-		source, err := r.name(ref(w))
+		source, err := r.nameBytes(ref(w))
 		if err != nil {
 			return b, err
 		}
@@ -174,24 +172,65 @@ func skipDetails(w *wire.Reader, flags byte) {
 }
 
 // holes returns the sums of all holes, by number. Where a hole is mentioned
-// belongs to the packages.
+// belongs to the packages, and is left out.
 func (s Summer) holes(r *Reader) ([]uint64, error) {
 	sums := make([]uint64, r.Holes())
-	var b []byte
+	b := make([]byte, 0, 1024)
 	for n := range sums {
-		h, err := r.Hole(uint32(n))
+		record, err := r.holeBytes(uint32(n))
 		if err != nil {
 			return nil, err
 		}
-		b = b[:0]
-		for _, name := range h.Names {
-			b = wire.String(b, name)
+		if b, err = s.takeHole(r, record, b[:0]); err != nil {
+			return nil, err
 		}
-		bound, _ := slices.BinarySearch(s.EPSS, h.EPSS)
-		h.EPSS, h.Packages, h.Names = 0, nil, nil
-		b = wire.Uint(b, uint64(bound))
-		b = appendHole(b, h, nil)
 		sums[n] = maphash.Bytes(s.Seed, b)
 	}
 	return sums, nil
+}
+
+// takeHole appends what a hole is, in the order of appendHole: names instead of
+// their refs, and of the EPSS score between which bounds it lies.
+func (s Summer) takeHole(r *Reader, record, b []byte) ([]byte, error) {
+	w := wire.NewReader(record)
+	for range w.Count(1) {
+		name, err := r.nameBytes(ref(w))
+		if err != nil {
+			return b, err
+		}
+		b = append(append(b, name...), 0)
+	}
+	from := len(record) - w.Left()
+	raw := func() { b = append(b, record[from:len(record)-w.Left()]...) }
+	flags := w.Byte() &^ holeEPSS
+	b, from = append(b, flags), from+1
+	flags |= record[from-1]
+	if flags&holeScored != 0 {
+		w.Byte()
+		w.Bytes()
+	}
+	if flags&holeVector != 0 {
+		w.Bytes()
+	}
+	raw()
+	var epss float64
+	if flags&holeEPSS != 0 {
+		epss = float64(w.Uint()) / 1e6
+	}
+	bound, _ := slices.BinarySearch(s.EPSS, epss)
+	b = wire.Uint(b, uint64(bound))
+	from = len(record) - w.Left()
+	if flags&holeSSVC != 0 {
+		for range 4 {
+			w.Bytes()
+		}
+	}
+	w.Uint()
+	w.Uint()
+	w.Bytes()
+	raw()
+	if err := w.Err(); err != nil {
+		return b, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return b, nil
 }

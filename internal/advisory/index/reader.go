@@ -136,15 +136,20 @@ func (r *Reader) Name(ref uint32) (name string, err error) {
 }
 
 func (r *Reader) name(ref uint32) (string, error) {
+	b, err := r.nameBytes(ref)
+	return string(b), err
+}
+
+func (r *Reader) nameBytes(ref uint32) ([]byte, error) {
 	length := r.head.spans[secNames].len
 	b, err := r.bytes(secNames, uint64(ref), min(longestName+2, length-min(uint64(ref), length)))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	w := wire.NewReader(b)
-	s := w.String()
-	if w.Err() != nil || s == "" {
-		return "", fmt.Errorf("%w: a name is cut short", ErrDamaged)
+	s := w.Bytes()
+	if w.Err() != nil || len(s) == 0 {
+		return nil, fmt.Errorf("%w: a name is cut short", ErrDamaged)
 	}
 	return s, nil
 }
@@ -156,22 +161,7 @@ const longestName = 256
 // Hole returns the hole with the number.
 func (r *Reader) Hole(n uint32) (h *Hole, err error) {
 	defer guard(&err)()
-	table := r.head.spans[secHoleTable].len
-	at, err := r.bytes(secHoleTable, uint64(n)*4, 4)
-	if err != nil {
-		return nil, err
-	}
-	start, end := uint64(binary.LittleEndian.Uint32(at)), r.head.spans[secHoles].len
-	if following := uint64(n)*4 + 4; following < table {
-		if at, err = r.bytes(secHoleTable, following, 4); err != nil {
-			return nil, err
-		}
-		end = uint64(binary.LittleEndian.Uint32(at))
-	}
-	if end < start {
-		return nil, fmt.Errorf("%w: the holes overlap", ErrDamaged)
-	}
-	b, err := r.bytes(secHoles, start, end-start)
+	b, err := r.holeBytes(n)
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +177,25 @@ func (r *Reader) Hole(n uint32) (h *Hole, err error) {
 		h.Names = append(h.Names, name)
 	}
 	return h, nil
+}
+
+func (r *Reader) holeBytes(n uint32) ([]byte, error) {
+	table := r.head.spans[secHoleTable].len
+	at, err := r.bytes(secHoleTable, uint64(n)*4, 4)
+	if err != nil {
+		return nil, err
+	}
+	start, end := uint64(binary.LittleEndian.Uint32(at)), r.head.spans[secHoles].len
+	if following := uint64(n)*4 + 4; following < table {
+		if at, err = r.bytes(secHoleTable, following, 4); err != nil {
+			return nil, err
+		}
+		end = uint64(binary.LittleEndian.Uint32(at))
+	}
+	if end < start {
+		return nil, fmt.Errorf("%w: the holes overlap", ErrDamaged)
+	}
+	return r.bytes(secHoles, start, end-start)
 }
 
 // Holes returns how many holes there are.
