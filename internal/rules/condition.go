@@ -67,6 +67,10 @@ func Variables() []Variable {
 			value: func(c *touchstone.Case) any { return &c.Question.Place }},
 		{Name: "occasion", About: "why the decision is asked for: check, promote, admit, restart, running", cel: cel.StringType,
 			value: func(c *touchstone.Case) any { return string(c.Question.Occasion) }},
+		{Name: "workload", About: "what keeps it running, and which container of that; empty on a check and a promotion", cel: object("Workload"),
+			value: func(c *touchstone.Case) any { return &c.Question.Workload }},
+		{Name: "settings", About: "what the workload sets for its container: user, command, capabilities, privileged, host", cel: object("Settings"),
+			value: func(c *touchstone.Case) any { return &c.Question.Settings }},
 		{Name: "user", About: "the user that it would run as: the workload's setting, else the image's", cel: cel.StringType,
 			value: func(c *touchstone.Case) any { return c.User() }},
 	}
@@ -83,6 +87,7 @@ func conditionTypes() []any {
 		reflect.TypeFor[touchstone.Artifact](), reflect.TypeFor[touchstone.Evidence](), reflect.TypeFor[touchstone.Match](),
 		reflect.TypeFor[touchstone.Upgrade](), reflect.TypeFor[touchstone.Coverage](), reflect.TypeFor[touchstone.IndexState](),
 		reflect.TypeFor[touchstone.Lineage](), reflect.TypeFor[touchstone.Place](),
+		reflect.TypeFor[touchstone.Workload](), reflect.TypeFor[touchstone.Settings](),
 	}
 }
 

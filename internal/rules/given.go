@@ -12,6 +12,7 @@ import (
 // givenKeys are what a case may say besides the fields of the evidence.
 func givenKeys() []string {
 	return []string{"artifact", "environment", "place", "occasion", "user", "at", "unseen", "problem", "false",
+		"workload", "settings", "login", "promoted", "asker", "approvals", "freezes", "let-in", "runs", "findings", "glass",
 		"matches", "upgrades", "coverage", "confirmed", "index", "lineage", "waivers"}
 }
 
@@ -38,6 +39,8 @@ func (g *giving) read(n *node) touchstone.Case {
 	g.artifact(n.get("artifact"))
 	g.place(n)
 	g.knowledge(n)
+	g.workload(n)
+	g.history(n)
 	if u := n.get("user"); u != nil {
 		g.c.Question.User, _ = g.word(u, "user")
 	}
@@ -113,8 +116,7 @@ func (g *giving) place(n *node) {
 	}
 	g.c.Question = touchstone.Question{Occasion: touchstone.OccasionCheck, Place: p}
 	if o := n.get("occasion"); o != nil {
-		text, _ := g.word(o, "occasion")
-		g.c.Question.Occasion = touchstone.Occasion(text)
+		g.c.Question.Occasion = touchstone.Occasion(g.oneOf(o, "occasion", occasions()))
 	}
 }
 

@@ -106,6 +106,8 @@ func (r *reader) keys(n *node, valid []string, what string) bool {
 		case slices.Contains(valid, e.key.text):
 		case later(e.key.text) != "":
 			r.fault(e.key, later(e.key.text), "take it out until then")
+		case isMeasure(e.key.text) && slices.Contains(valid, "rules"):
+			r.fault(e.key, what+" has no key "+quote(e.key.text), e.key.text+" is a rule: it stands below rules:")
 		default:
 			r.fault(e.key, what+" has no key "+quote(e.key.text), didYouMean(e.key.text, valid))
 		}
