@@ -3,18 +3,68 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/artifact/oci"
 	"touchstone.dev/touchstone/internal/record"
 )
 
 // Door is the gate of a server: it remembers what was seen, has scanned what was
 // not, asks Decide, and writes every decision down. It may be used from many
 // goroutines.
-type Door struct{ c DoorConfig }
+//
+// What it remembers are facts of these kinds; each value is the JSON of the type
+// named.
+//
+//	seen      repository@digest                              Seen
+//	scan      repository@digest                              Scan, while it waits, runs or has failed
+//	waiting   repository@digest, what asks                   Request to be told of when the scan has ended
+//	decision  its id                                         Decided
+//	ran       cluster/namespace/workload repository@digest   what let a digest into a workload
+//	pin       owner, reference                               the digest that the owner's first pod got
+//	running   cluster/namespace/workload repository@digest   Observed
+//	finding   cluster/namespace repository@digest            what fails there, and since when
+//	mode      cluster/namespace                              Mode
+//
+// Its entries are of the kinds decision (a Kept), admission, login, scan, observed
+// and mode. It keeps in memory what it must not wait for: the queue of scans, what
+// runs, and the modes. So one store has one Door.
+type Door struct {
+	c        DoorConfig
+	resolver *resolver
+	queue    *queue
+	observed *observed
+	modes    *modes
+	events   events
+	figures  figures
+
+	loading sync.Mutex
+	loaded  bool
+
+	book      atomic.Pointer[knownBook]
+	seen      *cache[*Seen]
+	evidence  *cache[*touchstone.Evidence]
+	knowledge *cache[*touchstone.Knowledge]
+	decisions *cache[*decided]
+	ran       *cache[*ran] // nil values say that there is none
+	pins      *cache[touchstone.Digest]
+	deciding  singleflight.Group
+	gathering *semaphore.Weighted
+	logins    *cache[loggedIn]
+
+	telling sync.Mutex
+	allowed []func(Request)
+}
 
 // DoorConfig is what a Door needs.
 type DoorConfig struct {
@@ -36,6 +86,13 @@ type DoorConfig struct {
 	// Attempts is after how many scans that died an artifact is taken as
 	// unreadable; 5 when zero.
 	Attempts int
+	// ScanTime bounds one scan; 15 minutes when zero.
+	ScanTime time.Duration
+	// Registries says how registries are reached; its Keychain holds the server's
+	// own credentials, those of docker and podman when nil.
+	Registries oci.Registries
+	// Log is told what nobody asked for; slog.Default when nil.
+	Log *slog.Logger
 	// Enforce is what holds in a namespace that nobody has set: false reports.
 	Enforce bool
 	Now     func() time.Time
@@ -136,24 +193,61 @@ type Running struct {
 var ErrNotBuilt = errors.New("not built yet")
 
 // NewDoor returns a Door. Run must be called for scans to be done.
-func NewDoor(c DoorConfig) *Door { return &Door{c} }
+func NewDoor(c DoorConfig) *Door {
+	if c.Queue <= 0 {
+		c.Queue = 20_000
+	}
+	if c.Workers <= 0 {
+		c.Workers = 2
+	}
+	if c.Attempts <= 0 {
+		c.Attempts = 5
+	}
+	if c.ScanTime <= 0 {
+		c.ScanTime = 15 * time.Minute
+	}
+	if len(c.Platforms) == 0 {
+		c.Platforms = []string{"linux/" + runtime.GOARCH}
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	const mega = 1 << 20
+	d := &Door{
+		c: c, queue: newQueue(c.Queue), observed: newObserved(), modes: newModes(c.Enforce),
+		seen: newCache[*Seen](4 * mega), evidence: newCache[*touchstone.Evidence](12 * mega), knowledge: newCache[*touchstone.Knowledge](8 * mega),
+		decisions: newCache[*decided](12 * mega), ran: newCache[*ran](4 * mega), pins: newCache[touchstone.Digest](2 * mega),
+		logins: newCache[loggedIn](mega), gathering: semaphore.NewWeighted(int64(2 * runtime.GOMAXPROCS(0))),
+	}
+	d.resolver = newResolver(&d.c)
+	return d
+}
 
-// Run scans what waits, takes up what died, and decides anew what advisories have
-// changed for, until the context ends.
-func (d *Door) Run(ctx context.Context) error { return ErrNotBuilt }
-
-// Ask answers a request. A reference that cannot be one is an error; what fails
-// on the way is part of the decision.
-func (d *Door) Ask(ctx context.Context, r Request) (*Answer, error) { return nil, ErrNotBuilt }
-
-// Login judges a person's way into something that runs; the reference is not
-// looked at.
-func (d *Door) Login(ctx context.Context, r Request) (*Answer, error) { return nil, ErrNotBuilt }
-
-// Observe takes in everything that runs in a cluster, as of one moment: what is
-// new is scanned and judged, what is gone is forgotten.
-func (d *Door) Observe(ctx context.Context, cluster string, all []Running) error { return ErrNotBuilt }
+// load reads what the door keeps in memory, once. Until that has been possible
+// nothing is answered.
+func (d *Door) load(ctx context.Context) error {
+	d.loading.Lock()
+	defer d.loading.Unlock()
+	if d.loaded {
+		return nil
+	}
+	for _, read := range []func(context.Context) error{d.loadModes, d.loadScans, d.loadRunning} {
+		if err := read(ctx); err != nil {
+			return fmt.Errorf("reading what the gate remembers: %w", err)
+		}
+	}
+	d.loaded = true
+	return nil
+}
 
 // Allowed calls f whenever a scan has ended and somebody who was refused for want
-// of it would now be let in. It is how an owner that waits is told.
-func (d *Door) Allowed(f func(Request)) {}
+// of it would now be let in. It is how an owner that waits is told. f is called
+// from several goroutines and must not block for long.
+func (d *Door) Allowed(f func(Request)) {
+	d.telling.Lock()
+	defer d.telling.Unlock()
+	d.allowed = append(d.allowed, f)
+}

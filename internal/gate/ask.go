@@ -1,0 +1,369 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/record"
+)
+
+// Ask answers a request. A reference that cannot be one is an error; what fails
+// on the way is part of the decision. An error lets nothing in.
+func (d *Door) Ask(ctx context.Context, r Request) (*Answer, error) {
+	n, err := parse(r.Reference)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.load(ctx); err != nil {
+		return nil, err
+	}
+	for range 3 {
+		a := &asking{Door: d, r: &r, n: n}
+		answer, err := a.answer(ctx)
+		if !errors.Is(err, record.ErrConflict) {
+			return answer, err
+		}
+		// Another pod of the owner got its digest first: this one gets the same.
+	}
+	return nil, fmt.Errorf("asking about %s: %w", n.name(), record.ErrConflict)
+}
+
+// asking is one request on its way to an answer.
+type asking struct {
+	*Door
+	r       *Request
+	n       named
+	g       *ground
+	digest  touchstone.Digest
+	key     string // repository@digest
+	pinned  bool   // the owner's pods have the digest already
+	seen    *Seen  // nil while it was not seen
+	scan    *queued
+	problem string
+	lie     string // how the artifact contradicts itself
+	before  *ran   // what is known of this digest in this workload
+	history touchstone.History
+	mode    Mode
+}
+
+func (a *asking) answer(ctx context.Context) (*Answer, error) {
+	var err error
+	if a.g, err = a.ground(ctx); err != nil {
+		return nil, err
+	}
+	a.mode = Mode{Enforced: true}
+	if atDoor(a.r.Question.Occasion) {
+		a.mode = a.modes.of(a.r.Question.Place.Cluster, a.r.Question.Place.Namespace)
+	}
+	if err := a.settle(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.find(ctx); err != nil {
+		return nil, err
+	}
+	if a.history, err = a.past(ctx); err != nil {
+		return nil, err
+	}
+	one, led, err := a.decided(ctx)
+	if errors.Is(err, errLost) {
+		if err := a.enqueue(ctx); err != nil {
+			return nil, err
+		}
+		one, led, err = a.decided(ctx)
+	}
+	if err == nil && !led {
+		err = a.write(ctx, a.admission(one))
+	}
+	switch {
+	case errors.Is(err, record.ErrConflict), ctx.Err() != nil:
+		return nil, err
+	case err != nil:
+		a.c.Log.Error("a decision cannot be written down", "artifact", a.key, "error", err)
+		one = a.unwritten(err)
+	default:
+		a.settled(ctx, one)
+	}
+	return a.told(one), nil
+}
+
+// atDoor reports whether the occasion is one at a cluster's door, where a
+// namespace may be in report mode.
+func atDoor(o touchstone.Occasion) bool {
+	return o == touchstone.OccasionAdmit || o == touchstone.OccasionRestart || o == touchstone.OccasionLogin
+}
+
+// settle finds the digest that is asked about: the one that is given, the one
+// that the owner's pods have, what the tag stands for, or what runs.
+func (a *asking) settle(ctx context.Context) error {
+	a.digest = a.n.digest
+	if a.digest == "" && a.r.Owner != "" {
+		pin, err := a.pin(ctx)
+		if err != nil {
+			return err
+		}
+		a.digest, a.pinned = pin, pin != ""
+	}
+	if a.digest == "" {
+		digest, problem := a.resolver.resolve(ctx, a.n, a.r.Credential)
+		if problem != "" {
+			digest = a.standsFor()
+		}
+		if a.digest = digest; digest == "" {
+			a.problem = "the tag cannot be resolved: " + problem
+			return nil
+		}
+	}
+	a.key = artifactKey(a.n.repository, a.digest)
+	return nil
+}
+
+// standsFor returns the digest at which the workload runs under this very tag:
+// what runs as 1.3 never stands for 1.4.
+func (a *asking) standsFor() touchstone.Digest {
+	place := &a.r.Question.Place
+	for _, o := range a.observed.of(place.Cluster, place.Namespace, a.r.Question.Workload) {
+		n, err := parse(o.Reference)
+		same := err == nil && n.repository == a.n.repository && n.tag == a.n.tag
+		switch {
+		case same && o.Digest.Valid():
+			return o.Digest
+		case !same && o.Digest == a.r.Runs:
+			return ""
+		}
+	}
+	if a.r.Runs.Valid() {
+		return a.r.Runs
+	}
+	return ""
+}
+
+func (a *asking) pinKey() string { return a.r.Owner + "\n" + a.n.name() }
+
+func (a *asking) pin(ctx context.Context) (touchstone.Digest, error) {
+	if p, ok := a.pins.get(a.pinKey()); ok {
+		return p, nil
+	}
+	p, _, err := record.Get[touchstone.Digest](ctx, a.c.Store, factPin, a.pinKey())
+	if err != nil && !errors.Is(err, record.ErrNotFound) {
+		return "", fmt.Errorf("looking what the owner of the pod runs: %w", err)
+	}
+	if p != "" {
+		a.pins.put(a.pinKey(), p, int64(200+len(a.pinKey())))
+	}
+	return p, nil
+}
+
+// find looks whether the artifact was seen, and has it scanned where it was not.
+func (a *asking) find(ctx context.Context) error {
+	if a.problem != "" {
+		return nil
+	}
+	var err error
+	if a.seen, err = a.look(ctx, a.key); err != nil || a.seen != nil {
+		return err
+	}
+	return a.enqueue(ctx)
+}
+
+// enqueue has the artifact scanned, and says what is known of that meanwhile. No
+// scan is waited for.
+func (a *asking) enqueue(ctx context.Context) error {
+	lost := a.seen != nil
+	a.seen = nil
+	if a.r.DryRun {
+		if s, e, ok := a.queue.find(a.key); ok {
+			a.scan = e
+			a.meanwhile(&s)
+		}
+		return nil
+	}
+	s := Scan{
+		Repository: a.n.repository, Digest: a.digest, Reference: a.n.pinned(a.digest), State: ScanWaiting, Queued: a.g.now,
+		Credential: a.r.Credential, By: a.r.Question.Place.Namespace,
+	}
+	if s.By == "" {
+		s.By = a.r.Actor
+	}
+	for {
+		e, fresh, ok := a.queue.reserve(s)
+		switch {
+		case !ok:
+			a.problem = fmt.Sprintf("it was not seen before, and %d others wait to be inspected already\nhint: try again in a minute", a.c.Queue)
+			return nil
+		case !fresh:
+			written, err := a.queue.await(ctx, e)
+			if err != nil {
+				return err
+			}
+			if !written {
+				continue
+			}
+			a.queue.want(e, s.Credential, a.g.now)
+			now, _, ok := a.queue.find(a.key)
+			if !ok {
+				continue // it ended just now
+			}
+			a.scan = e
+			a.meanwhile(&now)
+			return nil
+		}
+		if !lost { // a scan may have ended since the look
+			seen, err := a.look(ctx, a.key)
+			if err != nil || seen != nil {
+				a.seen = seen
+				a.queue.settle(e, false)
+				return err
+			}
+		}
+		err := a.commitScan(ctx, &s)
+		a.queue.settle(e, err == nil)
+		if err != nil {
+			a.c.Log.Error("a scan cannot be written down", "artifact", a.key, "error", err)
+			a.problem = "it was not seen before, and its scan cannot be written down: " + err.Error()
+			return nil
+		}
+		a.scan = e
+		a.publish(Event{Kind: "scan", At: a.g.now, Scan: &s})
+		return nil
+	}
+}
+
+// meanwhile says what a scan that has not ended has found out.
+func (a *asking) meanwhile(s *Scan) {
+	switch {
+	case s.Problem == "":
+	case s.False:
+		a.lie = s.Problem
+	default:
+		a.problem = "it cannot be pulled: " + s.Problem
+	}
+}
+
+// artifact is what is asked about, as far as it is known.
+func (a *asking) artifact() touchstone.Artifact {
+	name := a.n.name()
+	if a.seen != nil && len(a.seen.Platforms) > 0 {
+		return a.seen.artifact(a.n, &a.seen.Platforms[0])
+	}
+	return touchstone.Artifact{Name: name, Kind: touchstone.KindImage, Digest: a.digest}
+}
+
+// told is the answer.
+func (a *asking) told(one *decided) *Answer {
+	pinned := a.r.Reference
+	if a.digest != "" {
+		pinned = a.n.pinned(a.digest)
+	}
+	return &Answer{
+		ID: one.ID, Artifact: one.artifact, Pinned: pinned, Scanning: a.scan != nil && a.problem == "",
+		Decision: one.decision, Enforced: a.mode.Enforced,
+	}
+}
+
+// settled does what follows from an answer that is written down.
+func (a *asking) settled(ctx context.Context, one *decided) {
+	a.figures.count(one.Verdict)
+	if a.scan == nil || a.r.DryRun || !waits(a.r) {
+		return
+	}
+	if _, _, waiting := a.queue.find(a.key); !waiting { // it ended while this was written down
+		go a.tell(context.WithoutCancel(ctx), a.key)
+	}
+}
+
+// admission is the change that says what became of this very request: of the
+// decision it holds no more than the id.
+func (a *asking) admission(one *decided) []record.Change {
+	r, q := a.r, &a.r.Question
+	admit := !a.mode.Enforced || one.Verdict == touchstone.Allowed
+	if r.DryRun || !atDoor(q.Occasion) {
+		return nil
+	}
+	quiet := r.Quiet && one.Verdict == touchstone.Allowed
+	change := record.Change{ID: record.NewID(a.g.now), Kind: "admission", Actor: r.Actor, About: a.about()}
+	body := admitted{one.ID, a.about(), a.n.name(), q.Place.Cluster, q.Place.Namespace, q.Workload, r.Owner, one.Verdict, a.mode.Enforced, quiet}
+	var err error
+	if change.Body, err = json.Marshal(body); err != nil {
+		change.Body = nil // the store refuses it
+	}
+	var facts []record.Fact
+	put := func(kind, key string, v any, when record.Condition) {
+		f, err := record.Put(kind, key, v)
+		if err == nil {
+			f.If = when
+			facts = append(facts, f)
+		}
+	}
+	if admit && r.Owner != "" && a.n.digest == "" && !a.pinned && a.digest != "" {
+		put(factPin, a.pinKey(), a.digest, record.Condition{Absent: true})
+	}
+	if now := a.entered(one, admit); now != nil && !quiet {
+		put(factRan, a.ranKey(), now, record.Condition{})
+	}
+	if a.scan != nil && waits(r) && !admit {
+		if f, err := waitingFact(a.key, r); err == nil && a.queue.join(a.scan, f.Key, mostWaiting) {
+			facts = append(facts, f)
+		}
+	}
+	if quiet && len(facts) == 0 {
+		return nil
+	}
+	change.Facts = facts
+	return []record.Change{change}
+}
+
+// admitted is the body of an entry "admission".
+type admitted struct {
+	Decision  string              `json:"decision"` // id
+	Artifact  string              `json:"artifact"`
+	Reference string              `json:"reference"`
+	Cluster   string              `json:"cluster,omitempty"`
+	Namespace string              `json:"namespace,omitempty"`
+	Workload  touchstone.Workload `json:"workload"`
+	Owner     string              `json:"owner,omitempty"`
+	Verdict   touchstone.Verdict  `json:"verdict"`
+	Enforced  bool                `json:"enforced"`
+	Ahead     bool                `json:"ahead,omitempty"` // asked ahead; the decision itself was not written down
+}
+
+// about names the artifact in the log.
+func (a *asking) about() string {
+	if a.key != "" {
+		return a.key
+	}
+	return a.n.name()
+}
+
+// write commits, and then remembers what was written.
+func (a *asking) write(ctx context.Context, changes []record.Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	if _, err := a.c.Store.Commit(ctx, changes...); err != nil {
+		for i := range changes {
+			for _, f := range changes[i].Facts {
+				if f.Kind == factWaiting {
+					a.queue.leave(a.scan, f.Key)
+				}
+			}
+		}
+		return err
+	}
+	for i := range changes {
+		for _, f := range changes[i].Facts {
+			switch f.Kind {
+			case factPin:
+				a.pins.put(f.Key, a.digest, int64(200+len(f.Key)))
+			case factRan:
+				now := &ran{}
+				if json.Unmarshal(f.Value, now) == nil {
+					a.ran.put(f.Key, now, int64(200+len(f.Key)))
+				}
+			}
+		}
+	}
+	return nil
+}

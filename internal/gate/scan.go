@@ -1,0 +1,304 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/artifact"
+	"touchstone.dev/touchstone/internal/artifact/oci"
+	"touchstone.dev/touchstone/internal/record"
+)
+
+// How long a scan that failed waits before it is tried again: twice as long each
+// time.
+const (
+	shortestPause = 10 * time.Second
+	longestPause  = 10 * time.Minute
+)
+
+// self is who does what nobody asked for.
+const self = "touchstone"
+
+// Run scans what waits, takes up what died, and decides anew what advisories have
+// changed for, until the context ends.
+func (d *Door) Run(ctx context.Context) error {
+	for {
+		err := d.load(ctx)
+		if err == nil {
+			err = d.tellForgotten(ctx)
+		}
+		if err == nil {
+			break
+		}
+		d.c.Log.Error("the gate cannot begin to scan", "error", err)
+		if !pause(ctx, nil, time.Second) {
+			return nil
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for range d.c.Workers {
+		group.Go(func() error { d.work(ctx); return nil })
+	}
+	return group.Wait()
+}
+
+// pause waits for a signal, or as long as given; it reports false when the context
+// has ended.
+func pause(ctx context.Context, signal <-chan struct{}, long time.Duration) bool {
+	t := time.NewTimer(long)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-signal:
+	case <-t.C:
+	}
+	return true
+}
+
+// work does one scan after another.
+func (d *Door) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		e, wait := d.queue.take(d.c.Now())
+		if e == nil {
+			pause(ctx, d.queue.wake, wait)
+			continue
+		}
+		d.scan(ctx, e)
+	}
+}
+
+// loadScans takes up what waits. What ran when the process ended was begun and
+// never ended: its death is counted already.
+func (d *Door) loadScans(ctx context.Context) error {
+	now := d.c.Now()
+	for s, err := range record.List[Scan](ctx, d.c.Store, record.FactQuery{Kind: factScan}) {
+		if err != nil {
+			return err
+		}
+		if s.Content.State == ScanRunning {
+			s.Content.State = ScanWaiting
+		}
+		d.queue.restore(s.Content, now)
+	}
+	return nil
+}
+
+// scan does one scan, from its being counted to its end.
+func (d *Door) scan(ctx context.Context, e *queued) {
+	now := d.c.Now()
+	s := d.queue.begin(e)
+	key := s.key()
+	if err := d.commitScan(ctx, &s); err != nil {
+		s.Attempts, s.Deaths = s.Attempts-1, s.Deaths-1
+		s.State, s.Next = ScanWaiting, now.Add(shortestPause)
+		d.c.Log.Error("a scan cannot be begun", "artifact", key, "error", err)
+		d.queue.put(e, s, now)
+		return
+	}
+	d.publish(Event{Kind: "scan", At: now, Scan: &s})
+	var all []Inspected
+	err := errDied
+	if s.Deaths <= d.c.Attempts {
+		all, err = d.inspectFor(ctx, &s)
+	}
+	var unreadable bool
+	switch {
+	case err == nil:
+	case ctx.Err() != nil: // the server ends: nothing was found out
+		s.Attempts, s.Deaths, s.State = s.Attempts-1, s.Deaths-1, ScanWaiting
+		d.giveBack(e, &s)
+		return
+	case errors.Is(err, errDied):
+		unreadable = s.Deaths >= d.c.Attempts
+		s.Problem = fmt.Sprintf("of the scans of it that were begun, %d never ended: %v", min(s.Deaths, d.c.Attempts), err)
+	case errors.Is(err, artifact.ErrFalse):
+		s.Deaths--
+		s.Problem, s.False = err.Error(), true
+	case errors.Is(err, artifact.ErrOutside), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		s.Deaths--
+		s.Problem, s.False = err.Error(), false
+	default:
+		unreadable, s.Problem = true, err.Error()
+	}
+	if unreadable {
+		all, err = []Inspected{unread(&s)}, nil
+	}
+	if err == nil {
+		err = d.succeed(ctx, e, &s, all)
+		if err == nil {
+			return
+		}
+		s.Deaths = max(0, s.Deaths-1)
+		s.Problem = "what was found cannot be written down: " + err.Error()
+	}
+	now = d.c.Now()
+	s.State, s.Next = ScanFailed, now.Add(backoff(s.Attempts))
+	d.giveBack(e, &s)
+}
+
+// giveBack writes a scan down that is to be tried again. Where that fails it is
+// tried again all the same, and after a crash counted as one that died.
+func (d *Door) giveBack(e *queued, s *Scan) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := d.commitScan(ctx, s); err != nil {
+		d.c.Log.Error("the state of a scan cannot be written down", "artifact", s.key(), "error", err)
+	}
+	if s.State == ScanFailed {
+		d.c.Log.Warn("a scan has failed", "artifact", s.key(), "attempts", s.Attempts, "next", s.Next, "problem", s.Problem)
+	}
+	d.queue.put(e, *s, d.c.Now())
+	d.publish(Event{Kind: "scan", At: d.c.Now(), Scan: s})
+}
+
+func backoff(attempts int) time.Duration {
+	return min(longestPause, shortestPause<<min(max(attempts-1, 0), 10))
+}
+
+func (d *Door) commitScan(ctx context.Context, s *Scan) error {
+	change, err := scanChange(d.c.Now(), s)
+	if err != nil {
+		return err
+	}
+	_, err = d.c.Store.Commit(ctx, change)
+	return err
+}
+
+func scanChange(now time.Time, s *Scan) (record.Change, error) {
+	fact, err := s.fact()
+	return record.Change{ID: record.NewID(now), Kind: "scan", Actor: self, About: s.key(), Body: fact.Value, Facts: []record.Fact{fact}}, err
+}
+
+// errDied marks a scan that did not come to an end by itself.
+var errDied = errors.New("it did not end")
+
+// inspectFor inspects within the time that a scan has; a crash of the inspection
+// is a death of the scan and not of the server.
+func (d *Door) inspectFor(ctx context.Context, s *Scan) (all []Inspected, err error) {
+	timed, cancel := context.WithTimeout(ctx, d.c.ScanTime)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			d.c.Log.Error("a scan has crashed", "artifact", s.key(), "panic", p, "stack", string(debug.Stack()))
+			all, err = nil, fmt.Errorf("%w: it crashed", errDied)
+		}
+	}()
+	all, err = d.inspect(timed, s)
+	if err != nil && ctx.Err() == nil && timed.Err() != nil {
+		err = fmt.Errorf("%w within %s", errDied, d.c.ScanTime)
+	}
+	return all, err
+}
+
+// inspect reads every image of the artifact that a place can run, or all where it
+// can run none.
+func (d *Door) inspect(ctx context.Context, s *Scan) ([]Inspected, error) {
+	r, missing := registries(ctx, &d.c, s.Credential)
+	sources, err := oci.OpenRegistry(ctx, s.key(), r, oci.Options{Now: d.c.Now})
+	if err != nil {
+		if missing != nil && errors.Is(err, artifact.ErrOutside) {
+			err = artifact.Outsidef("%s", noted(err, missing))
+		}
+		return nil, err
+	}
+	defer func() {
+		for _, src := range sources {
+			_ = src.Close() // read to the end or failed already; nothing is lost
+		}
+	}()
+	wanted := slices.DeleteFunc(slices.Clone(sources), func(src artifact.Source) bool { return !d.runs(src.Artifact().Platform) })
+	if len(wanted) == 0 {
+		wanted = sources
+	}
+	var out []Inspected
+	for _, src := range wanted {
+		e, a, err := d.c.Gate.Inspector.Inspect(ctx, src)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Inspected{Artifact: a, Evidence: e})
+	}
+	return out, nil
+}
+
+// runs reports whether a place can run the platform; one without a variant stands
+// for all variants.
+func (d *Door) runs(platform string) bool {
+	return slices.ContainsFunc(d.c.Platforms, func(p string) bool {
+		return platform == p || strings.HasPrefix(platform, p+"/") || strings.HasPrefix(p, platform+"/")
+	})
+}
+
+// unread is what is known of an artifact that cannot be scanned: one gap.
+func unread(s *Scan) Inspected {
+	gap := touchstone.Gap{Kind: touchstone.GapFailed, Layer: -1, Reader: "scan", Reason: s.Problem}
+	return Inspected{
+		Artifact: touchstone.Artifact{Kind: touchstone.KindImage, Digest: s.Digest},
+		Evidence: &touchstone.Evidence{
+			Schema: touchstone.SchemaEvidence, ID: digestOf([]byte("unread\n" + s.key() + "\n" + s.Problem)), Kind: touchstone.KindImage,
+			Layers: []touchstone.Layer{}, Packages: []touchstone.Package{}, Secrets: []touchstone.Secret{}, Pins: []touchstone.Pin{}, Gaps: []touchstone.Gap{gap},
+		},
+	}
+}
+
+// succeed writes down what was seen, and tells those who wait.
+func (d *Door) succeed(ctx context.Context, e *queued, s *Scan, all []Inspected) error {
+	now := d.c.Now()
+	seen := &Seen{Repository: s.Repository, Digest: s.Digest, At: now}
+	for i := range all {
+		a, ev := &all[i].Artifact, all[i].Evidence
+		if err := d.c.Gate.Inspector.Keep(ev); err != nil {
+			return err
+		}
+		seen.Platforms = append(seen.Platforms, SeenPlatform{Platform: a.Platform, Digest: a.Digest, Config: ev.Config, Evidence: ev.ID})
+	}
+	body, err := json.Marshal(seen)
+	if err != nil {
+		return fmt.Errorf("writing down what was seen: %w", err)
+	}
+	change := record.Change{ID: record.NewID(now), Kind: "scan", Actor: self, About: s.key(), Body: body}
+	change.Facts = append(change.Facts, record.Fact{Kind: factScan, Key: s.key()})
+	for _, one := range seen.apart() {
+		fact, err := record.Put(factSeen, artifactKey(one.Repository, one.Digest), one, "digest:"+string(one.Digest))
+		if err != nil {
+			return err
+		}
+		change.Facts = append(change.Facts, fact)
+	}
+	entries, err := d.c.Store.Commit(ctx, change)
+	if err != nil {
+		return err
+	}
+	for _, one := range seen.apart() {
+		one.seq = entries[0].Seq
+		d.keepSeen(artifactKey(one.Repository, one.Digest), one)
+	}
+	d.queue.done(e)
+	d.figures.scans.Add(1)
+	d.publish(Event{Kind: "scan", At: now, Scan: s, Seen: seen})
+	d.c.Log.Info("scanned", "artifact", s.key(), "platforms", len(seen.Platforms), "attempts", s.Attempts)
+	go d.tell(context.WithoutCancel(ctx), s.key())
+	return nil
+}
+
+// apart returns what was seen, and each image of it by its own digest: nodes may
+// name what runs by either.
+func (s *Seen) apart() []*Seen {
+	out := []*Seen{s}
+	for _, p := range s.Platforms {
+		if p.Digest != "" && p.Digest != s.Digest {
+			out = append(out, &Seen{Repository: s.Repository, Digest: p.Digest, At: s.At, Platforms: []SeenPlatform{p}})
+		}
+	}
+	return out
+}
