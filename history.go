@@ -70,7 +70,7 @@ type Runs struct {
 
 // Finding is a failing rule on something that runs, with a deadline.
 type Finding struct {
-	Rule  string    `json:"rule"`
+	Rule  string    `json:"rule"`            // its name in the rules
 	Thing string    `json:"thing,omitempty"` // what fails, as Reason.Failing names it; empty for the rule as a whole
 	Since time.Time `json:"since"`           // when it was first seen to fail there
 	// Deadline is when it must be mended by the rule mend-within; zero when the

@@ -14,15 +14,13 @@ type Settings struct {
 	User string `json:"user,omitempty"`
 	// NotRoot is true where the runtime itself refuses user 0 (Kubernetes
 	// "runAsNonRoot").
-	NotRoot bool `json:"notRoot,omitempty"`
-	// Command and Args override the image's entrypoint and command when they are
-	// not empty.
-	Command []string `json:"command,omitempty"`
-	Args    []string `json:"args,omitempty"`
+	NotRoot bool     `json:"notRoot,omitempty"`
+	Command []string `json:"command,omitempty"` // overrides the image's entrypoint when it is not empty
+	Args    []string `json:"args,omitempty"`    // overrides the image's command when it is not empty
 	// Capabilities are those added to the runtime's own, as "NET_ADMIN"; "ALL"
 	// stands for every one.
 	Capabilities []string `json:"capabilities,omitempty"`
-	Privileged   bool     `json:"privileged,omitempty"`
+	Privileged   bool     `json:"privileged,omitempty"` // as root of the node
 	// Host lists what of the node is shared: "network", "pid", "ipc", and the
 	// paths of the node that are mounted, as "path /var/run".
 	Host []string `json:"host,omitempty"`
