@@ -203,35 +203,21 @@ func (d *Door) Restore(ctx context.Context, id string) (c *touchstone.Case, r *t
 	if err != nil {
 		return nil, nil, then, nil, err
 	}
-	in := &k.Inputs
-	c = &touchstone.Case{
-		Artifact: k.Artifact, Problem: in.Problem, False: in.False, Question: k.Question,
-		WaiversDigest: k.Decision.Inputs.Waivers, Now: k.Decision.At,
-	}
-	var m matched
-	for _, part := range []struct {
-		name   string
-		digest touchstone.Digest
-		into   any
-	}{{"advisories", in.Findings, &m}, {"waivers", in.Waivers, &c.Waivers}, {"history", in.History, &c.History}} {
-		gone, err := d.restorePart(ctx, part.digest, part.into)
-		if err != nil {
-			return nil, nil, then, nil, fmt.Errorf("reading the %s of decision %s: %w", part.name, id, err)
-		}
-		if gone {
-			missing = append(missing, part.name)
-		}
-	}
-	c.Knowledge = touchstone.Knowledge{Matches: m.Matches, Upgrades: m.Upgrades, Lineage: m.Lineage, Index: in.Index, Coverage: in.Coverage}
+	var evidence *touchstone.Evidence
 	if e := k.Decision.Inputs.Evidence; e != "" {
-		c.Evidence, err = d.c.Gate.Inspector.Evidence(e)
+		evidence, err = d.c.Gate.Inspector.Evidence(e)
 		if errors.Is(err, blob.ErrAbsent) {
 			missing = append(missing, "evidence")
 		} else if err != nil {
 			return nil, nil, then, nil, err
 		}
 	}
-	source, err := d.c.Store.Blob(ctx, in.Rules)
+	c, more, err := d.restoreCase(ctx, k, evidence)
+	if err != nil {
+		return nil, nil, then, nil, err
+	}
+	missing = append(missing, more...)
+	source, err := d.c.Store.Blob(ctx, k.Inputs.Rules)
 	switch {
 	case errors.Is(err, record.ErrNotFound):
 		missing = append(missing, "rules")
@@ -245,6 +231,32 @@ func (d *Door) Restore(ctx context.Context, id string) (c *touchstone.Case, r *t
 		}
 	}
 	return c, r, k.Decision, missing, nil
+}
+
+// restoreCase returns what a decision was taken on, but for its rules. The evidence
+// is the caller's to read, who may have it already.
+func (d *Door) restoreCase(ctx context.Context, k *Kept, e *touchstone.Evidence) (c *touchstone.Case, missing []string, err error) {
+	in := &k.Inputs
+	c = &touchstone.Case{
+		Artifact: k.Artifact, Evidence: e, Problem: in.Problem, False: in.False, Question: k.Question,
+		WaiversDigest: k.Decision.Inputs.Waivers, Now: k.Decision.At,
+	}
+	var m matched
+	for _, part := range []struct {
+		name   string
+		digest touchstone.Digest
+		into   any
+	}{{"advisories", in.Findings, &m}, {"waivers", in.Waivers, &c.Waivers}, {"history", in.History, &c.History}} {
+		gone, err := d.restorePart(ctx, part.digest, part.into)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading the %s of decision %s: %w", part.name, k.ID, err)
+		}
+		if gone {
+			missing = append(missing, part.name)
+		}
+	}
+	c.Knowledge = touchstone.Knowledge{Matches: m.Matches, Upgrades: m.Upgrades, Lineage: m.Lineage, Index: in.Index, Coverage: in.Coverage}
+	return c, missing, nil
 }
 
 // restorePart decodes a blob; gone says that it is not there any more.
