@@ -1,0 +1,118 @@
+package admit
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/record"
+)
+
+// Door is what the webhook asks of the gate; *gate.Door is one.
+type Door interface {
+	Ask(context.Context, gate.Request) (*gate.Answer, error)
+	Login(context.Context, gate.Request) (*gate.Answer, error)
+}
+
+// Road holds the rules that say what a place is; *release.Release is one. It is
+// read for each review.
+type Road interface {
+	Book(context.Context) (*gate.Book, error)
+}
+
+// Config is what a Webhook needs. Door, Road, Cluster and Store are required.
+type Config struct {
+	Door    Door
+	Road    Road
+	Cluster Cluster
+	// Store keeps who has broken the glass.
+	Store record.Store
+	// Name is the cluster's, as the rules' places call it.
+	Name string
+	// Own is the namespace that the gate runs in.
+	Own string
+	// System are the namespaces that the cluster cannot start without; kube-system,
+	// kube-public and kube-node-lease when nil.
+	System []string
+	// Controllers are the users whose owner references to Kubernetes' own kinds are
+	// believed, as patterns for touchstone.MatchName; the controller manager and the
+	// service accounts of kube-system when nil. Where controllers run elsewhere, as
+	// on some hosted clusters, name them.
+	Controllers []string
+	// Reports tells whether a namespace is in report mode, where even what fails
+	// inside is let in with a warning; nil when none is. It must not block.
+	Reports func(namespace string) bool
+	// OnlyWarn never refuses what makes pods, and warns instead.
+	OnlyWarn bool
+	// Announce is told when somebody breaks the glass, after it is recorded; nil
+	// for nobody. It must not block.
+	Announce func(Glass)
+	// MaxReview bounds one review, in bytes; 10 MB when zero. MaxImages bounds its
+	// containers and image volumes; 2,000 when zero. MaxReading bounds all the reviews
+	// that are being read at one time, in bytes; 32 MB when zero.
+	MaxReview  int64
+	MaxImages  int
+	MaxReading int64
+	Log        *slog.Logger // slog.Default when nil
+	Now        func() time.Time
+}
+
+// DefaultSystem are the namespaces that no cluster starts without.
+func DefaultSystem() []string { return []string{"kube-system", "kube-public", "kube-node-lease"} }
+
+// DefaultControllers are the names under which Kubernetes' own controllers write
+// (kube-controller-manager, --use-service-account-credentials or not).
+func DefaultControllers() []string {
+	return []string{"system:kube-controller-manager", "system:serviceaccount:kube-system:*"}
+}
+
+// The paths that a Webhook answers.
+const (
+	PathMutate   = "/mutate"
+	PathValidate = "/validate"
+)
+
+// Webhook answers admission reviews. It may be used from many goroutines.
+type Webhook struct {
+	c       Config
+	mux     *http.ServeMux
+	reading *semaphore.Weighted
+}
+
+// New returns a Webhook.
+func New(c Config) *Webhook {
+	if c.System == nil {
+		c.System = DefaultSystem()
+	}
+	if c.Controllers == nil {
+		c.Controllers = DefaultControllers()
+	}
+	if c.MaxReview == 0 {
+		c.MaxReview = 10 << 20
+	}
+	if c.MaxImages == 0 {
+		c.MaxImages = 2000
+	}
+	if c.MaxReading == 0 {
+		c.MaxReading = 32 << 20
+	}
+	c.MaxReading = max(c.MaxReading, c.MaxReview)
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	w := &Webhook{c: c, mux: http.NewServeMux(), reading: semaphore.NewWeighted(c.MaxReading)}
+	w.mux.HandleFunc("POST "+PathMutate, func(rw http.ResponseWriter, r *http.Request) { w.serve(rw, r, true) })
+	w.mux.HandleFunc("POST "+PathValidate, func(rw http.ResponseWriter, r *http.Request) { w.serve(rw, r, false) })
+	return w
+}
+
+// ServeHTTP implements http.Handler: POST of an admission.k8s.io/v1 AdmissionReview
+// to one of the paths, with the API server's "timeout" (a Go duration) in the query.
+func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.mux.ServeHTTP(rw, r) }
