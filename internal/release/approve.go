@@ -29,7 +29,7 @@ func (r *Release) Ask(ctx context.Context, p Person, asked Request) (*Request, e
 		return nil, err
 	}
 	return again(ctx, "asking for a "+string(q.Kind), func() (*Request, error) {
-		if open, err := r.same(ctx, q); err != nil || open != nil {
+		if open, err := r.same(ctx, q, false); err != nil || open != nil {
 			return open, err
 		}
 		group, count := needs(b.Rules, q)

@@ -79,7 +79,7 @@ func (r *Release) promote(ctx context.Context, p Person, ask PromotionAsk) (*Res
 	if waits(things) == onNobody {
 		return j.result(things, p.Name, p, nil)
 	}
-	open, err := r.same(ctx, q)
+	open, err := r.same(ctx, q, ask.DryRun)
 	if err != nil {
 		return nil, err
 	}

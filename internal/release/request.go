@@ -208,14 +208,21 @@ func (r *Release) open(p Person, q *Request, group string, count int) (record.Ch
 }
 
 // same returns the open request for the same thing, or nil. One that has lapsed is
-// written down as such before another is opened.
-func (r *Release) same(ctx context.Context, q *Request) (*Request, error) {
+// written down as such, so that another can be opened, unless it is only a dry run.
+func (r *Release) same(ctx context.Context, q *Request, dry bool) (*Request, error) {
 	id, _, err := record.Get[string](ctx, r.c.Store, factAsked, q.asks())
 	if errors.Is(err, record.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("looking for an open request: %w", err)
+	}
+	if dry {
+		found, _, err := record.Get[Request](ctx, r.c.Store, factRequest, id)
+		if err != nil || found.State != Open || r.due(&found) {
+			return nil, err
+		}
+		return &found, nil
 	}
 	found, _, err := r.request(ctx, id)
 	if err != nil || found.State != Open {

@@ -108,7 +108,7 @@ func (r *Release) importing(ctx context.Context, p Person, policy *touchstone.Ru
 			continue
 		}
 		seen[q.asks()] = true
-		open, err := r.same(ctx, &q)
+		open, err := r.same(ctx, &q, false)
 		if err != nil {
 			return nil, err
 		}
