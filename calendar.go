@@ -144,9 +144,12 @@ func (w *Weekly) at(t time.Time, wide bool) (covers bool, next time.Time) {
 		return false, time.Time{}
 	}
 	local := t.In(zone)
-	// A span runs for at most a week and what comes next begins within one; a day
-	// more on either side for clocks that are set.
-	for ahead := -8; ahead <= 8; ahead++ {
+	// A span runs for at most a week, and a day more where clocks are set back. What
+	// comes next begins within a week, or the one after where clocks skip it whole.
+	for ahead := -8; ahead <= 15; ahead++ {
+		if ahead > 1 && !next.IsZero() {
+			break
+		}
 		date := time.Date(local.Year(), local.Month(), local.Day()+ahead, 0, 0, 0, 0, time.UTC)
 		if !slices.Contains(w.Days, date.Weekday()) {
 			continue

@@ -73,9 +73,85 @@ func anyRules(t *rapid.T) *Rules {
 	)
 }
 
+// anyPast draws an occasion, what the workload sets, and what happened before.
+func anyPast(t *rapid.T, c *Case) {
+	c.Question.Occasion = rapid.SampledFrom([]Occasion{
+		OccasionCheck, OccasionPromote, OccasionAdmit, OccasionRestart, OccasionRunning, OccasionLogin, "", OccasionChange,
+	}).Draw(t, "occasion")
+	c.Question.Place.Environment = rapid.SampledFrom([]string{"dev", "prod"}).Draw(t, "environment")
+	c.Question.Privileged = rapid.Bool().Draw(t, "privileged")
+	h := &c.History
+	h.Kept = rapid.Bool().Draw(t, "kept")
+	h.Asker = rapid.SampledFrom([]string{"ann", ""}).Draw(t, "asker")
+	h.Promotions = rapid.SliceOfN(rapid.Custom(anyPromotion), 0, 3).Draw(t, "promotions")
+	h.Approvals = rapid.SliceOfN(rapid.Custom(anyApproval), 0, 3).Draw(t, "approvals")
+	h.Freezes = rapid.SliceOfN(rapid.Custom(anyFreeze), 0, 2).Draw(t, "freezes")
+	things := rapid.SliceOfN(rapid.SampledFrom([]string{"cvss CVE-1", "cvss CVE-2", "known-exploited CVE-1", "gaps a.jar", "image-age", "frozen"}), 0, 4)
+	if rapid.Bool().Draw(t, "runs") {
+		h.Runs = &Runs{Digest: "sha256:bb", Failing: things.Draw(t, "failing")}
+	}
+	if rapid.Bool().Draw(t, "let in") {
+		h.LetIn = &LetIn{At: noon.Add(-day)}
+	}
+	h.Findings = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Finding {
+		return Finding{Rule: "cvss", Thing: rapid.SampledFrom([]string{"CVE-1", "CVE-2"}).Draw(t, "thing"), Since: anyDay(t, "since")}
+	}), 0, 2).Draw(t, "findings")
+	if rapid.IntRange(0, 3).Draw(t, "glass") == 0 {
+		h.Glass = &Glass{By: "ann", Reason: "it burns", Until: anyDay(t, "glass until")}
+	}
+}
+
+func anyPromotion(t *rapid.T) Promotion {
+	return Promotion{
+		Environment: rapid.SampledFrom([]string{"dev", "prod"}).Draw(t, "to"),
+		Digest:      rapid.SampledFrom([]Digest{"sha256:aa", "sha256:bb"}).Draw(t, "digest"),
+		At:          anyDay(t, "promoted"),
+	}
+}
+
+func anyApproval(t *rapid.T) Approval {
+	return Approval{
+		By:     rapid.SampledFrom([]string{"ann", "bob", "cat", ""}).Draw(t, "by"),
+		Groups: rapid.SliceOfN(rapid.SampledFrom([]string{"release", "security"}), 0, 2).Draw(t, "groups"),
+	}
+}
+
+// anyRoad draws rules with the rows about the road, workloads and what runs.
+func anyRoad(t *rapid.T) *Rules {
+	r := anyRules(t)
+	effect := func(name string, of ...Effect) Rule {
+		return rule(name, Cell{Effect: rapid.SampledFrom(of).Draw(t, name)})
+	}
+	rows := []Rule{
+		effect("promoted", EffectNone, EffectRefuse),
+		rule("soak", Cell{Effect: EffectRefuse, Limit: Limit{Op: AtLeast, Value: float64(rapid.IntRange(1, 900).Draw(t, "soak")), Unit: UnitTime}}),
+		rule("approvals", Cell{Effect: EffectRefuse, Group: rapid.SampledFrom([]string{"release", Anyone}).Draw(t, "group"),
+			Limit: Limit{Op: AtLeast, Value: float64(rapid.IntRange(1, 3).Draw(t, "approvals"))}}),
+		effect("frozen", EffectNone, EffectWarn, EffectRefuse),
+		effect("improves", EffectNone, EffectApprove, EffectRefuse),
+		effect("privileged", EffectNone, EffectRefuse, EffectApprove),
+		effect("restart", EffectNone, EffectWarn, EffectRefuse),
+		rule(RuleMendWithin, within(time.Duration(rapid.IntRange(1, 40).Draw(t, "mend"))*day)),
+		effect("login", EffectNone, EffectAlert, EffectBlock, EffectKill),
+	}
+	for _, row := range rows {
+		if rapid.IntRange(0, 3).Draw(t, "row "+row.Name) > 0 {
+			r.Rows = append(r.Rows, row)
+		}
+	}
+	r.Windows = rapid.SliceOfN(rapid.Custom(anyFreeze), 0, 1).Draw(t, "windows")
+	return r
+}
+
+func anyAsked(t *rapid.T) (*Rules, *Case) {
+	r, c := anyRoad(t), anyCase(t)
+	anyPast(t, c)
+	return r, c
+}
+
 func TestLawSameInputsSameDecision(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r, c := anyRules(t), anyCase(t)
+		r, c := anyAsked(t)
 		if diff := cmp.Diff(Decide(r, c), Decide(r, c)); diff != "" {
 			t.Fatalf("the second decision differs\n%s", diff)
 		}
@@ -86,7 +162,7 @@ func TestLawSameInputsSameDecision(t *testing.T) {
 // inputs stay the same.
 func TestLawNothingChangesBeforeUntil(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r, c := anyRules(t), anyCase(t)
+		r, c := anyAsked(t)
 		first := Decide(r, c)
 		ahead := time.Duration(rapid.IntRange(1, 100*24).Draw(t, "hours")) * time.Hour
 		if !first.Until.IsZero() && !c.Now.Add(ahead).Before(first.Until) {
@@ -102,7 +178,7 @@ func TestLawNothingChangesBeforeUntil(t *testing.T) {
 
 func TestLawAnotherHoleNeverMakesItBetter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r, c := anyRules(t), anyCase(t)
+		r, c := anyAsked(t)
 		before := Decide(r, c).Verdict
 		c.Knowledge.Matches = append(c.Knowledge.Matches, anyHole(t))
 		if after := Decide(r, c).Verdict; before.Worse(after) {
@@ -113,7 +189,7 @@ func TestLawAnotherHoleNeverMakesItBetter(t *testing.T) {
 
 func TestLawAWaiverFewerNeverMakesItBetter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r, c := anyRules(t), anyCase(t)
+		r, c := anyAsked(t)
 		before := Decide(r, c).Verdict
 		c.Waivers = nil
 		if after := Decide(r, c).Verdict; before.Worse(after) {
@@ -138,6 +214,111 @@ func TestLawWithoutAnIndexNothingAboutHolesPasses(t *testing.T) {
 		}
 		if d.Verdict == Allowed {
 			t.Fatal("allowed without an index although cvss could refuse")
+		}
+	})
+}
+
+// A promotion to where it was not yet, or before the one that counts.
+func TestLawAnotherPromotionNeverMakesItWorse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, c := anyAsked(t)
+		before := Decide(r, c).Verdict
+		more := anyPromotion(t)
+		for _, p := range c.History.Promotions {
+			if p.Environment == more.Environment && p.Digest == more.Digest && p.At.Before(more.At) {
+				more.At = p.At
+			}
+		}
+		c.History.Promotions = append(c.History.Promotions, more)
+		if after := Decide(r, c).Verdict; after.Worse(before) {
+			t.Fatalf("%s became %s by one more promotion", before, after)
+		}
+	})
+}
+
+func TestLawAnotherApprovalNeverMakesItWorse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, c := anyAsked(t)
+		before := Decide(r, c).Verdict
+		more := anyApproval(t)
+		c.History.Approvals = append(c.History.Approvals, more)
+		after := Decide(r, c).Verdict
+		if after.Worse(before) {
+			t.Fatalf("%s became %s by one more approval", before, after)
+		}
+		if (more.By == c.History.Asker || more.By == "" || c.History.Asker == "") && after != before {
+			t.Fatalf("%s became %s by the approval of %q of what %q asks", before, after, more.By, c.History.Asker)
+		}
+	})
+}
+
+func TestLawAFreezeMoreNeverMakesItBetter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, c := anyAsked(t)
+		before := Decide(r, c).Verdict
+		c.History.Freezes = append(c.History.Freezes, anyFreeze(t))
+		if after := Decide(r, c).Verdict; before.Worse(after) {
+			t.Fatalf("%s became %s by one more freeze", before, after)
+		}
+	})
+}
+
+// A deadline apart, what may enter may start again; and where restarts are let be
+// none is held up.
+func TestLawARestartIsNeverHarderThanAnAdmission(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, c := anyAsked(t)
+		c.History.Findings, c.History.LetIn = nil, &LetIn{At: noon.Add(-day)}
+		c.Question.Occasion = OccasionAdmit
+		admit := Decide(r, c)
+		c.Question.Occasion = OccasionRestart
+		restart := Decide(r, c)
+		cell, asked := r.Asks(RuleRestart, &c.Question.Place)
+		switch {
+		case (!asked || cell.Effect.Soft()) && restart.Verdict != Allowed:
+			t.Fatalf("a restart that is let be is %s: %+v", restart.Verdict, restart.Reasons)
+		case admit.Better.Better():
+		case restart.Verdict.Worse(admit.Verdict):
+			t.Fatalf("admitted: %s; restarted: %s", admit.Verdict, restart.Verdict)
+		}
+		c.History.LetIn = nil
+		if diff := cmp.Diff(admit.Reasons, Decide(r, c).Reasons); diff != "" {
+			t.Fatalf("a restart of what was never let in is judged otherwise than something new\n%s", diff)
+		}
+	})
+}
+
+func TestLawNothingLetsALiePass(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, c := anyAsked(t)
+		if c.Question.Occasion == OccasionLogin {
+			return
+		}
+		c.Evidence.Gaps = append(c.Evidence.Gaps, Gap{Kind: GapFalse, Reason: "another digest"})
+		if d := Decide(r, c); d.Verdict != Refused {
+			t.Fatalf("%s although it contradicts itself: %+v", d.Verdict, d.Reasons)
+		}
+		c.Evidence.Gaps = nil
+		if g := c.History.Glass; g == nil || !c.Now.Before(g.Until) || c.Question.Occasion == OccasionCheck || c.Question.Occasion == OccasionPromote {
+			return
+		}
+		if d := Decide(r, c); d.Verdict != Allowed {
+			t.Fatalf("%s under a break-glass: %+v", d.Verdict, d.Reasons)
+		}
+	})
+}
+
+// Without an index nothing new enters where cvss could refuse, but by break-glass.
+func TestLawIgnoranceLetsNothingNewIn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, c := anyAsked(t)
+		c.Waivers, c.History.Glass, c.History.LetIn = nil, nil, nil
+		if o := c.Question.Occasion; o == OccasionLogin || o == OccasionRunning {
+			return
+		}
+		c.Knowledge.Index = IndexState{Problem: "gone"}
+		if d := Decide(r, c); d.Verdict == Allowed {
+			t.Fatalf("allowed on %s without an index: %+v", c.Question.Occasion, d.Reasons)
 		}
 	})
 }

@@ -71,7 +71,7 @@ func (a *asking) compare() *Comparison {
 	refuses, asked, told := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i := range a.reasons {
 		why := &a.reasons[i]
-		asked[why.Rule] = why.Outcome == Pass || why.Outcome == Fail || why.Outcome == Waived
+		asked[why.Rule] = why.Outcome == Pass || why.Outcome == Fail || why.Outcome == Waived && len(why.Waived) > 0
 		for _, thing := range append(slices.Clone(why.Failing), why.Waived...) {
 			told[thing] = true
 		}
