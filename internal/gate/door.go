@@ -35,9 +35,11 @@ import (
 //	running   cluster/namespace/workload repository@digest   Observed
 //	finding   cluster/namespace repository@digest            what fails there, and since when
 //	mode      cluster/namespace                              Mode
+//	holds     repository@digest, evidence                    the reverse index (reverse.go)
+//	advisories "index"                                       up to which revision all was decided
 //
-// Its entries are of the kinds decision (a Kept), admission, login, scan, observed
-// and mode. It keeps in memory what it must not wait for: the queue of scans, what
+// Its entries are of the kinds decision (a Kept), admission, login, scan, observed,
+// advisories (a Reconsidered) and mode. It keeps in memory what it must not wait for: the queue of scans, what
 // runs, and the modes. So one store has one Door.
 type Door struct {
 	c        DoorConfig
@@ -61,6 +63,7 @@ type Door struct {
 	deciding  singleflight.Group
 	gathering *semaphore.Weighted
 	logins    *cache[loggedIn]
+	again     reconsidering
 
 	telling sync.Mutex
 	allowed []func(Request)

@@ -63,16 +63,27 @@ func stamp(path string) string {
 // know returns what the index and the golden bases know of an artifact's
 // evidence.
 func (d *Door) know(ctx context.Context, g *ground, in Inspected) *touchstone.Knowledge {
-	key := string(in.Evidence.ID) + "\n" + g.known
-	if d.c.Gate.VEX != nil {
-		key += "\n" + in.Artifact.Name + "\n" + string(in.Artifact.Digest) // statements are about artifacts
-	}
+	key := d.knowledgeKey(g, in)
 	if k, ok := d.knowledge.get(key); ok {
 		return k
 	}
 	k := d.c.Gate.know(ctx, in, g.now)
 	if ctx.Err() == nil { // a problem may be only that nobody waited
-		d.knowledge.put(key, &k, int64(1024+900*(len(k.Matches)+len(k.Upgrades))))
+		d.knowledge.put(key, &k, knowledgeCost(&k))
 	}
 	return &k
+}
+
+// knowledgeKey names what is known of an artifact's evidence on a ground.
+func (d *Door) knowledgeKey(g *ground, in Inspected) string {
+	key := string(in.Evidence.ID) + "\n" + g.known
+	if d.c.Gate.VEX != nil { // statements are about artifacts
+		key += "\n" + in.Artifact.Name + "\n" + string(in.Artifact.Digest)
+	}
+	return key
+}
+
+// knowledgeCost is about the bytes that it takes in memory.
+func knowledgeCost(k *touchstone.Knowledge) int64 {
+	return int64(1024 + 900*(len(k.Matches)+len(k.Upgrades)) + 150*len(k.Coverage))
 }
