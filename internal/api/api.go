@@ -2,10 +2,11 @@
 // with the role that each needs, the documents that pass, and a client. The server
 // serves exactly these routes, and the OpenAPI document is made from them.
 //
-// Every answer that is not a success is a Problem (RFC 9457,
-// application/problem+json). Writes may carry the header Idempotency-Key: the same
-// key within a day gets the first answer again. Lists come in pages: Page.Next is
-// handed back as ?after=.
+// A call carries its token as "Authorization: Bearer tst_…". Every answer that is
+// not a success is a Problem (RFC 9457, application/problem+json). Writes may carry
+// the header Idempotency-Key: the same key within a day gets the first answer
+// again, and 422 if the call is another. Lists come in pages: Page.Next is handed
+// back as ?after=.
 package api
 
 import (
@@ -43,52 +44,55 @@ type Route struct {
 	Request, Response any
 	// Stream is true where the answer is server-sent events of Response.
 	Stream bool
+	// Writes is true where something is changed, and an Idempotency-Key is
+	// therefore heeded.
+	Writes bool
 }
 
 // Routes lists all of them.
 func Routes() []Route {
 	return []Route{
-		{"GET", "/healthz", "", "Whether the process lives", nil, nil, Health{}, false},
-		{"GET", "/readyz", "", "Whether the server can decide, and what is wrong", nil, nil, Health{}, false},
-		{"GET", "/openapi.json", "", "This contract as OpenAPI 3.1", nil, nil, json.RawMessage{}, false},
-		{"GET", "/metrics", Viewer, "Prometheus metrics", nil, nil, nil, false},
+		{"GET", "/healthz", "", "Whether the process lives", nil, nil, Health{}, false, false},
+		{"GET", "/readyz", "", "Whether the server can decide, and what is wrong", nil, nil, Health{}, false, false},
+		{"GET", "/openapi.json", "", "This contract as OpenAPI 3.1", nil, nil, json.RawMessage{}, false, false},
+		{"GET", "/metrics", Viewer, "Prometheus metrics", nil, nil, nil, false, false},
 
-		{"POST", "/v1/checks", Developer, "Judge an artifact; one that was not seen before is scanned, and 202 says so", nil, CheckAsk{}, CheckAnswer{}, false},
-		{"GET", "/v1/artifacts", Viewer, "Artifacts that were seen", pages("name"), nil, Page[Artifact]{}, false},
-		{"GET", "/v1/scans", Viewer, "Scans that wait, run or have failed", pages(), nil, Page[Scan]{}, false},
-		{"GET", "/v1/running", Viewer, "What runs, and what is found on it", pages("namespace", "owner"), nil, Page[Workload]{}, false},
-		{"GET", "/v1/where", Viewer, "The place that a namespace is, and why", []string{"cluster", "namespace", "label"}, nil, Where{}, false},
+		{"POST", "/v1/checks", Developer, "Judge an artifact; one that was not seen before is scanned, and 202 says so", nil, CheckAsk{}, CheckAnswer{}, false, false},
+		{"GET", "/v1/artifacts", Viewer, "Artifacts that were seen", pages("name"), nil, Page[Artifact]{}, false, false},
+		{"GET", "/v1/scans", Viewer, "Scans that wait, run or have failed", pages(), nil, Page[Scan]{}, false, false},
+		{"GET", "/v1/running", Viewer, "What runs, and what is found on it", pages("namespace", "owner"), nil, Page[Workload]{}, false, false},
+		{"GET", "/v1/where", Viewer, "The place that a namespace is, and why", []string{"cluster", "namespace", "label"}, nil, Where{}, false, false},
 
-		{"GET", "/v1/decisions", Viewer, "Decisions, the newest first", pages("artifact", "environment", "namespace", "verdict"), nil, Page[Decision]{}, false},
-		{"GET", "/v1/decisions/{id}", Viewer, "One decision with its reasons and inputs", nil, nil, DecisionDocument{}, false},
-		{"POST", "/v1/decisions/{id}/replay", Viewer, "Decide again from the stored inputs", nil, nil, Replay{}, false},
-		{"GET", "/v1/events", Viewer, "Decisions and scans as they happen", nil, nil, Event{}, true},
+		{"GET", "/v1/decisions", Viewer, "Decisions, the newest first", pages("artifact", "environment", "namespace", "verdict"), nil, Page[Decision]{}, false, false},
+		{"GET", "/v1/decisions/{id}", Viewer, "One decision with its reasons and inputs", nil, nil, DecisionDocument{}, false, false},
+		{"POST", "/v1/decisions/{id}/replay", Viewer, "Decide again from the stored inputs", nil, nil, Replay{}, false, false},
+		{"GET", "/v1/events", Viewer, "Decisions and scans as they happen", nil, nil, Event{}, true, false},
 
-		{"POST", "/v1/promotions", Developer, "Promote artifacts, all or none", nil, release.PromotionAsk{}, release.Result{}, false},
-		{"GET", "/v1/promotions", Viewer, "Promotions, the newest first", pages("artifact", "environment"), nil, Page[touchstone.Promotion]{}, false},
-		{"GET", "/v1/requests", Viewer, "What somebody asks of others", pages("state", "kind"), nil, Page[release.Request]{}, false},
-		{"POST", "/v1/requests", Developer, "Ask for a waiver, rules or an improvement", nil, release.Request{}, release.Request{}, false},
-		{"GET", "/v1/requests/{id}", Viewer, "One request", nil, nil, release.Request{}, false},
-		{"POST", "/v1/requests/{id}/approve", Approver, "Say yes; never to one's own", nil, Remark{}, release.Request{}, false},
-		{"POST", "/v1/requests/{id}/reject", Approver, "Say no", nil, Remark{}, release.Request{}, false},
-		{"GET", "/v1/waivers", Viewer, "Waivers in force, the first to lapse first", pages(), nil, Page[touchstone.Waiver]{}, false},
-		{"POST", "/v1/waivers/{id}/revoke", Approver, "End a waiver before its time", nil, Remark{}, nil, false},
-		{"GET", "/v1/freezes", Viewer, "Freezes, past ones left out", pages(), nil, Page[touchstone.Freeze]{}, false},
-		{"POST", "/v1/freezes", Approver, "Declare a freeze", nil, touchstone.Freeze{}, touchstone.Freeze{}, false},
-		{"POST", "/v1/freezes/{id}/thaw", Approver, "End a freeze before its time", nil, Remark{}, nil, false},
-		{"GET", "/v1/rules", Viewer, "The rules in force", nil, nil, Rules{}, false},
-		{"POST", "/v1/simulations", Developer, "What other rules, a waiver or advisories would change", nil, SimulationAsk{}, gate.Simulation{}, false},
+		{"POST", "/v1/promotions", Developer, "Promote artifacts, all or none", nil, release.PromotionAsk{}, release.Result{}, false, true},
+		{"GET", "/v1/promotions", Viewer, "Promotions, the newest first", pages("artifact", "environment"), nil, Page[touchstone.Promotion]{}, false, false},
+		{"GET", "/v1/requests", Viewer, "What somebody asks of others", pages("state", "kind"), nil, Page[release.Request]{}, false, false},
+		{"POST", "/v1/requests", Developer, "Ask for a waiver, rules or an improvement", nil, release.Request{}, release.Request{}, false, true},
+		{"GET", "/v1/requests/{id}", Viewer, "One request", nil, nil, release.Request{}, false, false},
+		{"POST", "/v1/requests/{id}/approve", Approver, "Say yes; never to one's own", nil, Remark{}, release.Request{}, false, true},
+		{"POST", "/v1/requests/{id}/reject", Approver, "Say no", nil, Remark{}, release.Request{}, false, true},
+		{"GET", "/v1/waivers", Viewer, "Waivers in force, the first to lapse first", pages(), nil, Page[touchstone.Waiver]{}, false, false},
+		{"POST", "/v1/waivers/{id}/revoke", Approver, "End a waiver before its time", nil, Remark{}, nil, false, true},
+		{"GET", "/v1/freezes", Viewer, "Freezes, past ones left out", pages(), nil, Page[touchstone.Freeze]{}, false, false},
+		{"POST", "/v1/freezes", Approver, "Declare a freeze", nil, touchstone.Freeze{}, touchstone.Freeze{}, false, true},
+		{"POST", "/v1/freezes/{id}/thaw", Approver, "End a freeze before its time", nil, Remark{}, nil, false, true},
+		{"GET", "/v1/rules", Viewer, "The rules in force", nil, nil, Rules{}, false, false},
+		{"POST", "/v1/simulations", Developer, "What other rules, a waiver or advisories would change", nil, SimulationAsk{}, gate.Simulation{}, false, false},
 
-		{"GET", "/v1/namespaces", Viewer, "Namespaces, and whether their rules are enforced", []string{"cluster"}, nil, Page[gate.Mode]{}, false},
-		{"PUT", "/v1/namespaces/{namespace}", Admin, "Report or enforce", nil, ModeAsk{}, ModeAnswer{}, false},
-		{"GET", "/v1/log", Viewer, "Entries of the log, in order", pages("kind", "about"), nil, Page[Entry]{}, false},
-		{"GET", "/v1/log/checkpoint", Viewer, "The latest signed checkpoint, and the key", nil, nil, Checkpoint{}, false},
-		{"POST", "/v1/log/verify", Viewer, "Verify the whole log", nil, VerifyAsk{}, record.Verification{}, false},
-		{"GET", "/v1/whoami", Viewer, "Whose token this is", nil, nil, Token{}, false},
-		{"GET", "/v1/tokens", Admin, "Tokens, without their secrets", pages(), nil, Page[Token]{}, false},
-		{"POST", "/v1/tokens", Admin, "Make a token; its secret is told once", nil, TokenAsk{}, Token{}, false},
-		{"POST", "/v1/tokens/{id}/revoke", Admin, "End a token", nil, Remark{}, nil, false},
-		{"POST", "/v1/backups", Admin, "Write a backup into the server's data folder while it runs", nil, nil, Backup{}, false},
+		{"GET", "/v1/namespaces", Viewer, "Namespaces, and whether their rules are enforced", []string{"cluster"}, nil, Page[gate.Mode]{}, false, false},
+		{"PUT", "/v1/namespaces/{namespace}", Admin, "Report or enforce", nil, ModeAsk{}, ModeAnswer{}, false, true},
+		{"GET", "/v1/log", Viewer, "Entries of the log, in order", pages("kind", "about"), nil, Page[Entry]{}, false, false},
+		{"GET", "/v1/log/checkpoint", Viewer, "The latest signed checkpoint, and the key", nil, nil, Checkpoint{}, false, false},
+		{"POST", "/v1/log/verify", Viewer, "Verify the whole log", nil, VerifyAsk{}, record.Verification{}, false, false},
+		{"GET", "/v1/whoami", Viewer, "Whose token this is", nil, nil, Token{}, false, false},
+		{"GET", "/v1/tokens", Admin, "Tokens, without their secrets", pages(), nil, Page[Token]{}, false, false},
+		{"POST", "/v1/tokens", Admin, "Make a token; its secret is told once", nil, TokenAsk{}, Token{}, false, true},
+		{"POST", "/v1/tokens/{id}/revoke", Admin, "End a token", nil, Remark{}, nil, false, true},
+		{"POST", "/v1/backups", Admin, "Write a backup into the server's data folder while it runs", nil, nil, Backup{}, false, true},
 	}
 }
 

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"touchstone.dev/touchstone/internal/artifact/oci"
+	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/record"
+	"touchstone.dev/touchstone/internal/release"
+)
+
+// Config is what a Server needs. Data, Gate and Rules are required.
+type Config struct {
+	// Data is the folder that holds everything; it is made.
+	Data string
+	// Listen is where the API is, host:port; 127.0.0.1:8443 when empty. Port 0
+	// takes any that is free.
+	Listen string
+	// WebhookListen is where Gates are asked; it is not opened without one.
+	// 127.0.0.1:9443 when empty.
+	WebhookListen string
+	// Hosts are the names and addresses that the certificate is for, besides the
+	// loopback's: those of the Service in front.
+	Hosts []string
+	// Cluster names the cluster that this server stands in, where there is one.
+	Cluster string
+	// Tool names the program: "touchstone 1.2".
+	Tool string
+
+	// Gate inspects and gathers.
+	Gate *gate.Gate
+	// Rules is the file that the server begins with; RulesName is how it is called
+	// in messages.
+	Rules     []byte
+	RulesName string
+	// Enforce, Platforms, Workers, Queue, Registries and Keychain are those of
+	// gate.DoorConfig.
+	Enforce    bool
+	Platforms  []string
+	Workers    int
+	Queue      int
+	Registries oci.Registries
+	Keychain   func(context.Context, gate.Credential) (authn.Keychain, error)
+
+	// UpdateEvery fetches advisories by Update again and again. Nothing is fetched
+	// when it is zero: somebody else then brings them.
+	UpdateEvery time.Duration
+	Update      func(context.Context) error
+
+	// Gates make what stands at a cluster's door.
+	Gates []func(*Rooms) (*Gate, error)
+
+	// Retention says how long the bodies of entries of a kind are kept; those of
+	// kinds that it does not name, DefaultRetention.
+	Retention map[string]time.Duration
+
+	// Tell is where a person at the first start reads; the token is told there,
+	// once.
+	Tell io.Writer
+	Log  *slog.Logger
+	Now  func() time.Time
+}
+
+// DefaultRetention is how long the bodies of entries are kept: a year and a month,
+// so that a yearly audit finds all of it. The entries themselves stay for ever.
+const DefaultRetention = 396 * 24 * time.Hour
+
+// Rooms are what a Gate works with.
+type Rooms struct {
+	Store   record.Store
+	Door    *gate.Door
+	Release *release.Release
+	Cluster string
+	// CABundle returns the authorities that sign the server's certificate, in PEM,
+	// and a channel that is closed when they change.
+	CABundle func() ([]byte, <-chan struct{})
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Gate is what stands at a cluster's door.
+type Gate struct {
+	// Webhook answers the cluster; nil where nothing is asked. One Gate at most
+	// has one.
+	Webhook http.Handler
+	// Run works until the context ends; nil for nothing. When it returns an error
+	// the server ends.
+	Run func(context.Context) error
+	// Warnings tells what people should know, for /readyz; nil for nothing.
+	Warnings func(context.Context) []string
+	// Metrics are served beside the server's own.
+	Metrics []prometheus.Collector
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Data == "" || c.Gate == nil || len(c.Rules) == 0 {
+		return c, errors.New("a server needs a data folder, a gate and rules")
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8443"
+	}
+	if c.WebhookListen == "" {
+		c.WebhookListen = "127.0.0.1:9443"
+	}
+	if c.RulesName == "" {
+		c.RulesName = "the rules"
+	}
+	if c.Tool == "" {
+		c.Tool = actorServer
+	}
+	if c.Tell == nil {
+		c.Tell = io.Discard
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c, nil
+}
