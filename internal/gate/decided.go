@@ -113,11 +113,13 @@ func (a *asking) decide(ctx context.Context, key string) (*decided, error) {
 	}
 	opens := c.Question.Occasion == touchstone.OccasionRestart && len(dec.Findings) > 0
 	if opens {
-		f, _, err := a.observed.finding(&c.Question.Place, c.Question.Workload, a.key, dec.Findings)
+		f, changed, err := a.observed.finding(&c.Question.Place, c.Question.Workload, a.key, dec.Findings)
 		if err != nil {
 			return nil, err
 		}
-		change.Facts = append(change.Facts, f)
+		if opens = changed; changed {
+			change.Facts = append(change.Facts, f)
+		}
 	}
 	if err := a.write(ctx, append([]record.Change{change}, a.admission(one)...)); err != nil {
 		return nil, err
@@ -188,12 +190,10 @@ func (a *asking) occasion() touchstone.Occasion {
 }
 
 // unwritten is the answer where a decision cannot be written down: undecided,
-// because nothing is let in that the log does not hold.
+// because nothing is let in that the log does not hold, whatever ran before.
 func (a *asking) unwritten(cause error) *decided {
-	q := redacted(a.r.Question)
-	q.Occasion = a.occasion()
 	c := &touchstone.Case{
-		Artifact: a.artifact(), Question: q, History: a.history, Now: a.g.now,
+		Artifact: a.artifact(), Question: redacted(a.r.Question), History: touchstone.History{Kept: true}, Now: a.g.now,
 		Problem: "the decision cannot be written down: " + cause.Error() + "\nhint: look at the gate's disk and its log",
 	}
 	dec := touchstone.Decide(a.g.book.Rules, c)

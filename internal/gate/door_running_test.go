@@ -125,7 +125,7 @@ func TestWhatRunsHasFindingsWithADeadline(t *testing.T) {
 	h.clock.pass(24 * time.Hour)
 	a := h.ask(t, h.pod("shop/cart:1", "prod"))
 	if a.Decision.Verdict != touchstone.Allowed || len(a.Decision.Findings) != 1 || !a.Decision.Findings[0].Since.Equal(noon) {
-		t.Errorf("a restart: %s, findings %v", a.Decision.Verdict, a.Decision.Findings)
+		t.Errorf("a restart: %s (%s), findings %v", a.Decision.Verdict, why(a), a.Decision.Findings)
 	}
 
 	// The clock outlasts the pods, and the process.

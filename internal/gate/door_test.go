@@ -147,7 +147,7 @@ type house struct {
 	stop   func()
 }
 
-func newHouse(t *testing.T, change func(*gate.DoorConfig)) *house {
+func newHouse(t testing.TB, change func(*gate.DoorConfig)) *house {
 	t.Helper()
 	h := &house{clock: newClock(), road: newRoad(t, doorTable), port: newPort(t)}
 	g := newGate(t, func(c *gate.Config) { c.Now = h.clock.now })
@@ -164,7 +164,7 @@ func newHouse(t *testing.T, change func(*gate.DoorConfig)) *house {
 }
 
 // open makes a door on what is there, as a process that starts does.
-func (h *house) open(t *testing.T) {
+func (h *house) open(t testing.TB) {
 	t.Helper()
 	h.Door = gate.NewDoor(h.config)
 	h.events, _ = h.Subscribe()
@@ -172,7 +172,7 @@ func (h *house) open(t *testing.T) {
 }
 
 // run scans until the test ends or h.stop is called.
-func (h *house) run(t *testing.T) {
+func (h *house) run(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -188,12 +188,12 @@ func (h *house) run(t *testing.T) {
 }
 
 // scanned waits for scans that ended well.
-func (h *house) scanned(t *testing.T, n int) {
+func (h *house) scanned(t testing.TB, n int) {
 	t.Helper()
 	h.await(t, n, func(e gate.Event) bool { return e.Seen != nil })
 }
 
-func (h *house) await(t *testing.T, n int, what func(gate.Event) bool) {
+func (h *house) await(t testing.TB, n int, what func(gate.Event) bool) {
 	t.Helper()
 	limit := time.After(20 * time.Second)
 	for n > 0 {
@@ -221,7 +221,7 @@ func (h *house) pod(ref, environment string) gate.Request {
 	}
 }
 
-func (h *house) ask(t *testing.T, r gate.Request) *gate.Answer {
+func (h *house) ask(t testing.TB, r gate.Request) *gate.Answer {
 	t.Helper()
 	a, err := h.Ask(t.Context(), r)
 	if err != nil {

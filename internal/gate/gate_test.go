@@ -51,7 +51,7 @@ const statement = `{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://sh
 "products":[{"@id":"pkg:deb/debian/openssl"}],"status":"not_affected","justification":"vulnerable_code_not_in_execute_path"}]}`
 
 // newGate is a gate over real rooms, with one advisory.
-func newGate(t *testing.T, change func(*gate.Config)) *gate.Gate {
+func newGate(t testing.TB, change func(*gate.Config)) *gate.Gate {
 	t.Helper()
 	dir := t.TempDir()
 	records := filepath.Join(dir, "records")
@@ -77,7 +77,7 @@ func newGate(t *testing.T, change func(*gate.Config)) *gate.Gate {
 	return gate.New(c)
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func file(path, content string) makeimage.File {
 	return makeimage.File{Path: path, Data: []byte(content)}
 }
 
-func layerOf(t *testing.T, files ...makeimage.File) makeimage.Layer {
+func layerOf(t testing.TB, files ...makeimage.File) makeimage.Layer {
 	t.Helper()
 	l, err := makeimage.Files("COPY . /", files...)
 	check(t, err)
@@ -96,12 +96,12 @@ func layerOf(t *testing.T, files ...makeimage.File) makeimage.Layer {
 }
 
 // debian is a layer with one package of the version.
-func debian(t *testing.T, version string) makeimage.Layer {
+func debian(t testing.TB, version string) makeimage.Layer {
 	return layerOf(t, file("usr/lib/os-release", "ID=debian\nVERSION_ID=\"12\"\n"),
 		file("var/lib/dpkg/status", "Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: "+version+"\n\n"))
 }
 
-func build(t *testing.T, platform string, layers ...makeimage.Layer) v1.Image {
+func build(t testing.TB, platform string, layers ...makeimage.Layer) v1.Image {
 	t.Helper()
 	im, err := makeimage.Build(makeimage.Image{Layers: layers, Created: noon, Platform: platform, Config: v1.Config{User: "1000"}})
 	check(t, err)

@@ -45,6 +45,7 @@ func (d *Door) Run(ctx context.Context) error {
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { d.watchAdvisories(ctx); return nil })
 	for range d.c.Workers {
 		group.Go(func() error { d.work(ctx); return nil })
 	}
@@ -274,6 +275,9 @@ func (d *Door) succeed(ctx context.Context, e *queued, s *Scan, all []Inspected)
 			return err
 		}
 		change.Facts = append(change.Facts, fact)
+	}
+	for i := range all {
+		change.Facts = append(change.Facts, holds(s.key(), all[i].Evidence))
 	}
 	entries, err := d.c.Store.Commit(ctx, change)
 	if err != nil {
