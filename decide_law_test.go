@@ -2,6 +2,7 @@ package touchstone
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -163,6 +164,12 @@ func TestLawSameInputsSameDecision(t *testing.T) {
 func TestLawNothingChangesBeforeUntil(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, c := anyAsked(t)
+		if rapid.Bool().Draw(t, "the road alone") {
+			r.Rows = slices.DeleteFunc(r.Rows, func(row Rule) bool {
+				m := slices.IndexFunc(Measures(), func(m Measure) bool { return m.Name == row.Name })
+				return Measures()[m].Of == OfArtifact && row.Name != "cvss"
+			})
+		}
 		first := Decide(r, c)
 		ahead := time.Duration(rapid.IntRange(1, 100*24).Draw(t, "hours")) * time.Hour
 		if !first.Until.IsZero() && !c.Now.Add(ahead).Before(first.Until) {
@@ -173,7 +180,23 @@ func TestLawNothingChangesBeforeUntil(t *testing.T) {
 		if later.Verdict != first.Verdict {
 			t.Fatalf("%s, holding until %v, became %s at %v", first.Verdict, first.Until, later.Verdict, c.Now)
 		}
+		was := outcomes(&first)
+		for rule, now := range outcomes(&later) {
+			if now != was[rule] {
+				t.Fatalf("%s: %s, holding until %v, became %s at %v", rule, was[rule], first.Until, now, c.Now)
+			}
+		}
 	})
+}
+
+// outcomes is what each rule came to, and whether it refuses.
+func outcomes(d *Decision) map[string]string {
+	out := map[string]string{}
+	for i := range d.Reasons {
+		why := &d.Reasons[i]
+		out[why.Rule] = fmt.Sprint(why.Outcome, " ", why.Effect)
+	}
+	return out
 }
 
 func TestLawAnotherHoleNeverMakesItBetter(t *testing.T) {
