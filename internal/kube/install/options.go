@@ -1,0 +1,80 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"touchstone.dev/touchstone/internal/kube/admit"
+)
+
+// Options say what is installed. Either Image or URL is set.
+type Options struct {
+	// Image is the server's, best by digest; a Deployment runs it, and a Service
+	// stands before it.
+	Image string
+	// URL is where a server outside the cluster is reached: "https://10.0.0.7:8443".
+	URL string
+	// Namespace is the gate's own; "touchstone" when empty.
+	Namespace string
+	// Args are those of touchstone in the Deployment; "serve --data /data" when
+	// empty.
+	Args []string
+	// CABundle is what the server's certificate is signed by, in PEM. Apply asks the
+	// server that it installs when it is empty; without an Image it is needed.
+	CABundle []byte
+	// Namespaces are those that the gate looks at; all when empty. System ones are
+	// looked at always.
+	Namespaces []string
+	// System are the namespaces that the cluster cannot start without;
+	// admit.DefaultSystem when nil.
+	System []string
+	// NoPullSecrets withholds the right to read secrets: images are then pulled with
+	// the server's own credentials alone.
+	NoPullSecrets bool
+	// Storage is the size of the volume for the data; "5Gi" when empty. StorageClass
+	// is its class; the cluster's default when empty.
+	Storage, StorageClass string
+	// NetworkPolicy closes all ports but the server's, where the cluster enforces it.
+	NetworkPolicy bool
+}
+
+// Name is that of everything that is installed and needs but one.
+const Name = "touchstone"
+
+func (o *Options) complete() error {
+	if (o.Image == "") == (o.URL == "") {
+		return errors.New("either the server's image or the URL of a server outside the cluster is needed")
+	}
+	if o.URL != "" && !strings.HasPrefix(o.URL, "https://") {
+		return fmt.Errorf("webhooks are called by https:// alone, not %s", o.URL)
+	}
+	o.URL = strings.TrimSuffix(o.URL, "/")
+	if o.Namespace == "" {
+		o.Namespace = Name
+	}
+	if len(o.Args) == 0 {
+		o.Args = []string{"serve", "--data", "/data"}
+	}
+	if o.System == nil {
+		o.System = admit.DefaultSystem()
+	}
+	if o.Storage == "" {
+		o.Storage = "5Gi"
+	}
+	return nil
+}
+
+// lenient lists the namespaces whose webhooks ignore failures.
+func (o *Options) lenient() []string {
+	all := append(slices.Clone(o.System), o.Namespace)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// ServiceHosts are the names by which the API server calls a server in the cluster:
+// its certificate must be for them.
+func ServiceHosts(namespace string) []string {
+	return []string{Name + "." + namespace + ".svc", Name + "." + namespace + ".svc.cluster.local"}
+}
