@@ -63,7 +63,7 @@ type Door struct {
 	deciding  singleflight.Group
 	gathering *semaphore.Weighted
 	logins    *cache[loggedIn]
-	again     reconsidering
+	again     again
 
 	telling sync.Mutex
 	allowed []func(Request)

@@ -15,7 +15,6 @@ import (
 	"touchstone.dev/touchstone/internal/blob"
 	"touchstone.dev/touchstone/internal/inspect/secrets"
 	"touchstone.dev/touchstone/internal/record"
-	"touchstone.dev/touchstone/internal/rules"
 )
 
 // SchemaDecision names the form of a kept decision.
@@ -224,9 +223,7 @@ func (d *Door) Restore(ctx context.Context, id string) (c *touchstone.Case, r *t
 	case err != nil:
 		return nil, nil, then, nil, fmt.Errorf("reading the rules of decision %s: %w", id, err)
 	default:
-		// The moment tells only which warnings to give, so that rules are the same
-		// whenever they are read.
-		if r, _, err = rules.Load(rules.DefaultFile, source, k.Decision.At); err != nil {
+		if r, err = d.again.rules(source, k.Decision.At); err != nil {
 			return nil, nil, then, nil, fmt.Errorf("reading the rules of decision %s: %w", id, err)
 		}
 	}

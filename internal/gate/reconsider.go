@@ -47,12 +47,6 @@ type Reconsidered struct {
 	Better int `json:"better"`
 }
 
-// reconsidering is what a Door remembers from one Reconsider to the next.
-type reconsidering struct {
-	mu    sync.Mutex
-	known string // of the last ground
-}
-
 // pollAdvisories is how often the door looks whether the advisories have changed.
 const pollAdvisories = 15 * time.Second
 

@@ -3,6 +3,8 @@ package gate
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -40,33 +42,38 @@ func holds(artifact string, e *touchstone.Evidence) record.Fact {
 // index than to ask it for each.
 const manyKeys = 500
 
-// holding returns the artifacts that hold any of the packages.
+// holding returns the artifacts that hold any of the packages, and the images of
+// those that are indexes: nodes may name what runs by either.
 func (d *Door) holding(ctx context.Context, keys map[string]bool) (map[string]bool, error) {
-	out := map[string]bool{}
-	take := func(f record.Fact) {
-		artifact, _, _ := strings.Cut(f.Key, " ")
-		out[artifact] = true
+	queries := []record.FactQuery{{Kind: factHolds}}
+	if len(keys) <= manyKeys {
+		queries = queries[:0]
+		for key := range keys {
+			queries = append(queries, record.FactQuery{Kind: factHolds, Tags: []string{key}})
+		}
 	}
-	if len(keys) > manyKeys {
-		for f, err := range d.c.Store.Facts(ctx, record.FactQuery{Kind: factHolds}) {
+	out := map[string]bool{}
+	for _, q := range queries {
+		for f, err := range d.c.Store.Facts(ctx, q) {
 			if err != nil {
 				return nil, fmt.Errorf("asking the reverse index: %w", err)
 			}
-			for _, t := range f.Tags {
-				if keys[t] {
-					take(f)
-					break
-				}
+			if slices.ContainsFunc(f.Tags, func(t string) bool { return keys[t] }) {
+				artifact, _, _ := strings.Cut(f.Key, " ")
+				out[artifact] = true
 			}
 		}
-		return out, nil
 	}
-	for key := range keys {
-		for f, err := range d.c.Store.Facts(ctx, record.FactQuery{Kind: factHolds, Tags: []string{key}}) {
-			if err != nil {
-				return nil, fmt.Errorf("asking the reverse index for %s: %w", key, err)
-			}
-			take(f)
+	for _, artifact := range slices.Collect(maps.Keys(out)) {
+		s, err := d.look(ctx, artifact)
+		if err != nil {
+			return nil, err
+		}
+		if s == nil {
+			continue
+		}
+		for i := range s.Platforms {
+			out[artifactKey(s.Repository, s.Platforms[i].Digest)] = true
 		}
 	}
 	return out, nil
