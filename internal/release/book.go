@@ -33,8 +33,9 @@ func (r *Release) Generation() uint64 { return r.generation.Load() }
 func (r *Release) Refresh() { r.generation.Add(1) }
 
 // Book implements gate.Road: the rules in force, the waivers and freezes that
-// hold now or are still to begin. It is read once for each generation; nobody may
-// change what it points to. Without a book there is an error, and nothing is let
+// hold now or are still to begin. It is read once for each generation, and again
+// when other rules begin or something in it ends; nobody may change what it points
+// to. Without a book there is an error, and nothing is let
 // in.
 func (r *Release) Book(ctx context.Context) (*gate.Book, error) {
 	s, err := r.read(ctx)
@@ -83,8 +84,9 @@ func (r *Release) fill(ctx context.Context) (*shelf, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.from.Before(doc.Content.Waiver.Until) {
-			b.Waivers = append(b.Waivers, doc.Content.Waiver)
+		if w := doc.Content.Waiver; s.from.Before(w.Until) {
+			b.Waivers = append(b.Waivers, w)
+			b.Until = first(b.Until, w.Until)
 		}
 	}
 	slices.SortFunc(b.Waivers, sooner)
@@ -97,10 +99,19 @@ func (r *Release) fill(ctx context.Context) (*shelf, error) {
 		}
 		if f := doc.Content; f.Until.IsZero() || s.from.Before(f.Until) {
 			b.Freezes = append(b.Freezes, f)
+			b.Until = first(b.Until, f.Until)
 		}
 	}
 	s.book, s.version = b, version
 	return s, nil
+}
+
+// first is the earlier of two moments, of which a zero one never comes.
+func first(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // sooner orders waivers, the first to lapse first.

@@ -62,7 +62,8 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{store: storetest.Open(t), now: noon, seen: map[touchstone.Digest]*touchstone.Evidence{}, tags: map[string]touchstone.Digest{}}
+	w := &world{now: noon, seen: map[touchstone.Digest]*touchstone.Evidence{}, tags: map[string]touchstone.Digest{}}
+	w.store = storetest.OpenAt(t, w.time)
 	w.reopen(t)
 	w.push("cart:1", "1000")
 	w.push("till:1", "1000")
@@ -168,7 +169,10 @@ func digest(s string) touchstone.Digest {
 	return touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
-func check(t testing.TB, err error) {
+func check(t interface {
+	Helper()
+	Fatal(...any)
+}, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
