@@ -87,7 +87,7 @@ func TestNamespacesWithoutTheGateAreTold(t *testing.T) {
 	off := make(chan []string, 100)
 	told := run(t, newCluster(t, c, func(config *kube.Config) { config.GateOff = func(all []string) { off <- all } }))
 	go func() {
-		for range told { //nolint:revive // what is told is of no interest here
+		for range told {
 		}
 	}()
 	await := func(want bool) {

@@ -22,7 +22,7 @@ func (o *Options) policies() []runtime.Object {
 	return []runtime.Object{
 		o.policy("label", policy{
 			// A namespace's status and finalizers carry its labels too.
-			rules:   []admission.RuleWithOperations{matched([]admission.OperationType{admission.Create, update}, "", "namespaces", "namespaces/status", "namespaces/finalize")},
+			rules:   []admission.RuleWithOperations{matched([]admission.OperationType{admission.Create, update}, "", "namespaces", "namespaces/status", "namespaces/finalize")}, //nolint:misspell // its name
 			when:    gateLabel("object") + " != (request.operation == 'CREATE' ? '' : " + gateLabel("oldObject") + ")",
 			must:    mayDisable,
 			message: "the label " + kube.LabelGate + " switches the gate off: only who may \"disable\" \"gates\" in the group " + kube.Group + " sets it or takes it away",
