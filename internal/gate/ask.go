@@ -78,7 +78,7 @@ func (a *asking) answer(ctx context.Context) (*Answer, error) {
 		err = a.write(ctx, a.admission(one))
 	}
 	switch {
-	case errors.Is(err, record.ErrConflict), ctx.Err() != nil:
+	case err != nil && (errors.Is(err, record.ErrConflict) || ctx.Err() != nil):
 		return nil, err
 	case err != nil:
 		a.c.Log.Error("a decision cannot be written down", "artifact", a.key, "error", err)

@@ -37,12 +37,12 @@ func (c *cache[V]) get(key string) (V, bool) {
 	return none, false
 }
 
-// put keeps a value, unless it alone would take a quarter of the cache.
+// put keeps a value, unless it alone would take half of the cache.
 func (c *cache[V]) put(key string, value V, cost int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.remove(key)
-	if cost > c.limit/4 {
+	if cost > c.limit/2 {
 		return
 	}
 	c.items[key] = c.order.PushFront(&cached[V]{key, value, cost})

@@ -6,6 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/record"
@@ -80,4 +86,104 @@ func TestAFailureThatPassesIsTriedAgain(t *testing.T) {
 	h.clock.pass(time.Minute)
 	h.scanned(t, 1)
 	expect(t, h.ask(t, r), touchstone.Allowed, "")
+}
+
+func TestAnIndexIsJudgedByTheWorstThatPlacesRun(t *testing.T) {
+	for _, test := range []struct {
+		platforms []string
+		want      touchstone.Verdict
+	}{
+		{[]string{"linux/amd64"}, touchstone.Allowed},
+		{[]string{"linux/amd64", "linux/arm64"}, touchstone.Refused},
+		{[]string{"linux/riscv64"}, touchstone.Refused}, // no place runs any: all of it is judged
+	} {
+		t.Run(strings.Join(test.platforms, " "), func(t *testing.T) {
+			h := newHouse(t, func(c *gate.DoorConfig) { c.Platforms = test.platforms })
+			h.run(t)
+			ref, err := name.ParseReference(h.port.host + "/shop/cart:1")
+			check(t, err)
+			good := build(t, "linux/amd64", debian(t, "3.0.2-1"))
+			check(t, remote.WriteIndex(ref, mutate.AppendManifests(empty.Index,
+				mutate.IndexAddendum{Add: good, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
+				mutate.IndexAddendum{Add: build(t, "linux/arm64", debian(t, "3.0.1-1")), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}})))
+			h.ask(t, h.pod("shop/cart:1", "prod"))
+			h.scanned(t, 1)
+			a := h.ask(t, h.pod("shop/cart:1", "prod"))
+			if a.Decision.Verdict != test.want || a.Artifact.Index == "" || !strings.HasSuffix(a.Pinned, string(a.Artifact.Index)) {
+				t.Errorf("it is %s, of %+v, pinned as %s; want %s", a.Decision.Verdict, a.Artifact, a.Pinned, test.want)
+			}
+			if test.platforms[0] == "linux/amd64" { // a node may name it by the image's own digest
+				d, err := good.Digest()
+				check(t, err)
+				expect(t, h.ask(t, h.pod("shop/cart@"+d.String(), "prod")), touchstone.Allowed, "")
+			}
+		})
+	}
+}
+
+func TestWhatSomebodyWaitsForIsScannedFirst(t *testing.T) {
+	h := newHouse(t, func(c *gate.DoorConfig) { c.Workers = 1 })
+	var snapshot []gate.Running
+	for _, version := range []string{"3.0.1-1", "3.0.2-1", "3.0.3-1"} {
+		r := h.running("shop/cart:"+version, h.port.push(t, "shop/cart:"+version, build(t, "", debian(t, version))), noon)
+		r.Workload.Name = "cart-" + version
+		snapshot = append(snapshot, r)
+	}
+	check(t, h.Observe(t.Context(), "lab", snapshot))
+	h.ask(t, h.pod("shop/cart:3.0.3-1", "prod"))
+	h.run(t)
+	h.await(t, 1, func(e gate.Event) bool {
+		if e.Seen != nil && e.Seen.Digest != snapshot[2].Digest {
+			t.Errorf("%s was scanned first", e.Seen.Digest)
+		}
+		return e.Seen != nil
+	})
+	h.scanned(t, 2)
+}
+
+func TestLostEvidenceIsReadAgain(t *testing.T) {
+	h := newHouse(t, nil)
+	h.run(t)
+	h.port.push(t, "shop/cart:1", build(t, "", debian(t, "3.0.2-1")))
+	h.ask(t, h.pod("shop/cart:1", "prod"))
+	h.scanned(t, 1)
+	seen, _, err := h.SeenArtifacts(t.Context(), "", "", 0)
+	check(t, err)
+	h.stop()
+	check(t, h.config.Gate.Inspector.Forget(seen[0].Platforms[0].Evidence))
+	h.open(t)
+	a := h.ask(t, h.pod("shop/cart:1", "prod"))
+	expect(t, a, touchstone.Refused, "unseen")
+	if !a.Scanning {
+		t.Error("it is not scanned again")
+	}
+	h.run(t)
+	h.scanned(t, 1)
+	expect(t, h.ask(t, h.pod("shop/cart:1", "prod")), touchstone.Allowed, "")
+}
+
+func TestEverybodyTakesTurns(t *testing.T) {
+	h := newHouse(t, func(c *gate.DoorConfig) { c.Workers = 1 })
+	ask := func(ref, namespace, version string) touchstone.Digest {
+		d := h.port.push(t, ref, build(t, "", debian(t, version), layerOf(t, file(namespace, ref))))
+		r := h.pod(ref, "prod")
+		r.Question.Place.Namespace = namespace
+		h.ask(t, r)
+		return d
+	}
+	for _, tag := range []string{"1", "2", "3", "4"} {
+		ask("many/app:"+tag, "many", "3.0.2-1")
+	}
+	few := ask("few/app:1", "few", "3.0.2-1")
+	h.run(t)
+	n := 0
+	h.await(t, 1, func(e gate.Event) bool {
+		if e.Seen != nil {
+			n++
+		}
+		return e.Seen != nil && e.Seen.Digest == few
+	})
+	if n > 2 {
+		t.Errorf("who asks for one waited behind %d of another's", n-1)
+	}
 }
