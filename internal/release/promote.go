@@ -14,7 +14,8 @@ import (
 )
 
 // PromotionAsk asks for artifacts to be let into an environment, all or none. In
-// a request they stand as "repository@digest", as they were when it was opened.
+// a request they stand as "repository:tag@digest", with the digests that they had
+// when it was opened; the tag is there because rules and waivers may be about it.
 type PromotionAsk struct {
 	Artifacts []string `json:"artifacts"` // references; a tag is resolved once, when asked
 	To        string   `json:"to"`        // the environment
@@ -75,7 +76,7 @@ func (r *Release) promote(ctx context.Context, p Person, ask PromotionAsk) (*Res
 	if err != nil {
 		return nil, err
 	}
-	q := &Request{Kind: KindPromotion, Promotion: &PromotionAsk{Artifacts: names(things), To: ask.To}}
+	q := &Request{Kind: KindPromotion, Promotion: &PromotionAsk{Artifacts: fixed(things), To: ask.To}}
 	if waits(things) == onNobody {
 		return j.result(things, p.Name, p, nil)
 	}
@@ -108,11 +109,26 @@ type thing struct {
 
 func (t *thing) name() string { return t.repository + "@" + string(t.digest) }
 
-// names returns every thing once, in the order of their names.
-func names(things []*thing) []string {
-	out := make([]string, len(things))
-	for i, t := range things {
-		out[i] = t.name()
+// fixed returns every thing once, pinned to its digest.
+func fixed(things []*thing) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, t := range things {
+		if !seen[t.name()] {
+			seen[t.name()] = true
+			out = append(out, t.answer.Pinned)
+		}
+	}
+	return out
+}
+
+// names returns what pinned references are called without their tags, each once
+// and in order.
+func names(pinned []string) []string {
+	out := make([]string, len(pinned))
+	for i, p := range pinned {
+		repository, d := parted(p)
+		out[i] = (&thing{repository: repository, digest: d}).name()
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

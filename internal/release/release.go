@@ -177,6 +177,12 @@ func (p Person) check() error {
 	return nil
 }
 
+// is reports whether the name is the person's. Capitals and spaces make nobody a
+// second person.
+func (p Person) is(name string) bool {
+	return strings.EqualFold(strings.TrimSpace(p.Name), strings.TrimSpace(name))
+}
+
 // in reports whether the person answers for the group; everybody does for none.
 func (p Person) in(group string) bool { return group == "" || slices.Contains(p.Groups, group) }
 

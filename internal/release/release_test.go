@@ -38,6 +38,8 @@ func TestTheRoadToProd(t *testing.T) {
 	}
 	_, err := w.Approve(t.Context(), ann, id, "")
 	wants(t, err, release.ErrForbidden)
+	_, err = w.Approve(t.Context(), release.Person{Name: "Ann ", Groups: []string{"release"}}, id, "")
+	wants(t, err, release.ErrForbidden)
 	_, err = w.Approve(t.Context(), dot, id, "")
 	wants(t, err, release.ErrForbidden)
 	for range 2 {
@@ -172,5 +174,46 @@ func TestWhatCannotBeAsked(t *testing.T) {
 	_, err = w.Ask(t.Context(), ann, release.Request{Kind: release.KindRules, Rules: &release.RulesAsk{Source: "version: 1\nenvironments: [dev]\nrules: {cvs: {dev: any}}\n"}})
 	if err == nil || !strings.Contains(err.Error(), ":3:9:") || !strings.Contains(err.Error(), "cvss") {
 		t.Errorf("no line, column and nearest word: %v", err)
+	}
+}
+
+// A waiver for one tag holds when the promotion of that tag is granted, although
+// the tag points elsewhere by then; what was asked for is what is promoted.
+func TestTheDigestIsFixedAndTheTagIsKept(t *testing.T) {
+	w := newWorld(t)
+	asked := waiver()
+	asked.Artifact = "registry.example/root:1"
+	q, err := w.Ask(t.Context(), ann, release.Request{Kind: release.KindWaiver, Waiver: asked})
+	check(t, err)
+	_, err = w.Approve(t.Context(), dot, q.ID, "")
+	check(t, err)
+	w.promote(t, ann, "dev", "root:1")
+	w.promote(t, ann, "test", "root:1")
+	w.pass(25 * time.Hour)
+	res := w.promote(t, ann, "prod", "root:1")
+	if res.Request == nil {
+		t.Fatalf("%+v", res.Answers[0].Decision.Reasons)
+	}
+	w.push("root:1", "other")
+	for _, p := range []release.Person{bob, cem} {
+		q, err = w.Approve(t.Context(), p, res.Request.ID, "")
+		check(t, err)
+	}
+	made, err := w.Promotions(t.Context(), "registry.example/root", digest("root:1"))
+	check(t, err)
+	if q.State != release.Granted || len(made) != 3 {
+		t.Errorf("%s %s, promotions %+v", q.State, q.Needs, made)
+	}
+	if res := w.promote(t, ann, "prod", "root:1"); len(res.Promoted) != 0 {
+		t.Errorf("what the tag points to now is promoted too: %+v", res.Promoted)
+	}
+}
+
+func TestWithoutADoor(t *testing.T) {
+	w := newWorld(t)
+	r, err := release.New(release.Config{Store: w.store, Now: w.time})
+	check(t, err)
+	if res, err := r.Promote(t.Context(), ann, release.PromotionAsk{Artifacts: []string{"registry.example/cart:1"}, To: "dev"}); err == nil {
+		t.Errorf("promoted: %+v", res)
 	}
 }

@@ -128,7 +128,11 @@ func (r *Release) request(ctx context.Context, id string) (*Request, record.Fact
 		case !r.due(&q):
 			return &q, f, nil
 		}
-		if err := r.lapse(ctx, &q, f); err != nil && !errors.Is(err, record.ErrConflict) {
+		switch err := r.lapse(ctx, &q, f); {
+		case errors.Is(err, record.ErrFull): // it has lapsed all the same, and can be read
+			q.State, q.Needs = Lapsed, ""
+			return &q, f, nil
+		case err != nil && !errors.Is(err, record.ErrConflict):
 			return nil, f, err
 		}
 	}
@@ -238,9 +242,7 @@ func (q *Request) asks() string {
 	var what any
 	switch q.Kind {
 	case KindPromotion:
-		things := slices.Clone(q.Promotion.Artifacts)
-		slices.Sort(things)
-		what = []any{q.Promotion.To, things}
+		what = []any{q.Promotion.To, names(q.Promotion.Artifacts)}
 	case KindWaiver:
 		w := *q.Waiver
 		w.ID, w.ApprovedBy = "", ""
@@ -281,7 +283,7 @@ func (q *Request) given() int {
 	var by []string
 	for i := range q.Approvals {
 		a := &q.Approvals[i]
-		if a.By != q.By.Name && (q.Group == "" || slices.Contains(a.Groups, q.Group)) && !slices.Contains(by, a.By) {
+		if !q.By.is(a.By) && (q.Group == "" || slices.Contains(a.Groups, q.Group)) && !slices.Contains(by, a.By) {
 			by = append(by, a.By)
 		}
 	}
