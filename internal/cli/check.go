@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/api"
 	"touchstone.dev/touchstone/internal/artifact/oci"
 	"touchstone.dev/touchstone/internal/artifact/reference"
 	"touchstone.dev/touchstone/internal/gate"
@@ -55,7 +57,9 @@ func (p *program) checkCommand() *cobra.Command {
 		user    string
 		formats []string
 		strict  bool
+		wait    time.Duration
 		look    viewing
+		served  connection
 	)
 	c := &cobra.Command{
 		Use:   "check IMAGE",
@@ -77,6 +81,25 @@ environment only with --strict; else 0 unless nothing could be decided.`,
 			if err != nil {
 				return err
 			}
+			answer := func(doc *touchstone.Check) error {
+				if err := p.write(outs, func(w io.Writer, format string, o report.Options) error {
+					return report.Write(w, format, doc, look.apply(o))
+				}); err != nil {
+					return err
+				}
+				if doc.Decision == nil && !strict {
+					return roadExit(doc)
+				}
+				return verdictExit(doc.Verdict(), strict, warned(doc))
+			}
+			if served.url != "" {
+				ask := api.CheckAsk{Reference: args[0], Environment: env, Place: place, Platform: open.platform, Settings: touchstone.Settings{User: user}}
+				doc, err := p.checkBy(cmd.Context(), &served, ask, wait)
+				if err != nil {
+					return err
+				}
+				return answer(doc)
+			}
 			table, err := p.loadRules()
 			if err != nil {
 				return err
@@ -93,15 +116,7 @@ environment only with --strict; else 0 unless nothing could be decided.`,
 				if err != nil {
 					return openFailed(cmd.Context(), err)
 				}
-				if err := p.write(outs, func(w io.Writer, format string, o report.Options) error {
-					return report.Write(w, format, doc, look.apply(o))
-				}); err != nil {
-					return err
-				}
-				if doc.Decision == nil && !strict {
-					return roadExit(doc)
-				}
-				return verdictExit(doc.Verdict(), strict, warned(doc))
+				return answer(doc)
 			})
 		},
 	}
@@ -111,6 +126,8 @@ environment only with --strict; else 0 unless nothing could be decided.`,
 	c.Flags().StringVar(&place, "place", "", "the place to judge for: cluster=…,namespace=…,class=…,exposure=…")
 	c.Flags().StringVar(&user, "user", "", "the user that the workload sets, instead of the image's")
 	c.Flags().StringArrayVarP(&formats, "output", "o", nil, "output FORMAT[=FILE], repeatable: "+strings.Join(report.Formats(), ", "))
+	served.flags(c.Flags())
+	c.Flags().DurationVar(&wait, "wait", 5*time.Minute, "how long to wait while a server reads the artifact for the first time")
 	c.Flags().BoolVar(&strict, "strict", false, "exit with 1 on warnings too")
 	return c
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func (p *program) rulesCommand() *cobra.Command {
-	return group("rules", "The rules of the road: the table, its errors, its test cases", p.rulesShow(), p.rulesCheck(), p.rulesTest(), p.rulesExample())
+	return group("rules", "The rules of the road: the table, its errors, its test cases", p.rulesShow(), p.rulesCheck(), p.rulesTest(), p.rulesExample(), p.rulesApply())
 }
 
 func (p *program) rulesShow() *cobra.Command {

@@ -170,6 +170,8 @@ failed), 64 wrong usage.`,
 	root.AddCommand(
 		p.checkCommand(), p.inspectCommand(), p.diffCommand(), p.pinCommand(), p.goldenCommand(),
 		p.rulesCommand(), p.baselineCommand(), p.dbCommand(), p.renderCommand(),
+		p.serveCommand(), p.admitCommand(), p.promoteCommand(), p.promotionsCommand(), p.requestsCommand(), p.approveCommand(), p.rejectCommand(),
+		p.waiveCommand(), p.freezeCommand(), p.decisionsCommand(), p.replayCommand(), p.simulateCommand(), p.whereCommand(), p.logCommand(), p.tokenCommand(),
 	)
 	return root
 }

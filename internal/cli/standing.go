@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/kube"
+	"touchstone.dev/touchstone/internal/kube/admit"
+	"touchstone.dev/touchstone/internal/kube/install"
+	"touchstone.dev/touchstone/internal/server"
+)
+
+// standing makes what stands at the door of the cluster: the webhook, and the
+// watch over what runs there.
+func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate, error) {
+	return func(rooms *server.Rooms) (*server.Gate, error) {
+		client, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			return nil, fmt.Errorf("reaching the cluster: %w", err)
+		}
+		var off atomic.Pointer[[]string]
+		cluster, err := kube.New(kube.Config{
+			REST: config, Name: rooms.Cluster, Road: rooms.Release, Log: rooms.Log, Now: rooms.Now,
+			GateOff: func(namespaces []string) { off.Store(&namespaces) },
+		})
+		if err != nil {
+			return nil, err
+		}
+		rooms.Door.Allowed(func(r gate.Request) { nudge(cluster, r, rooms.Log) })
+		keeper := install.Keeper{Client: client, Namespace: own, Bundle: rooms.CABundle, Log: rooms.Log}
+		webhook := admit.New(admit.Config{
+			Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Own: own,
+			Reports: func(namespace string) bool {
+				mode, err := rooms.Door.Mode(context.Background(), rooms.Cluster, namespace)
+				return err == nil && !mode.Enforced // what is not known is enforced
+			},
+			Announce: func(g admit.Glass) {
+				rooms.Log.Warn("the glass was broken", "by", g.By, "namespace", g.Namespace, "reason", g.Reason)
+			},
+			Log: rooms.Log, Now: rooms.Now,
+		})
+		return &server.Gate{
+			Webhook: webhook,
+			Run: func(ctx context.Context) error {
+				g, ctx := errgroup.WithContext(ctx)
+				g.Go(func() error { return cluster.Run(ctx, rooms.Door) })
+				g.Go(func() error { return keeper.Run(ctx) })
+				return g.Wait()
+			},
+			Warnings: func(context.Context) []string {
+				if names := off.Load(); names != nil && len(*names) > 0 {
+					return []string{"the gate is switched off by label for: " + strings.Join(*names, ", ")}
+				}
+				return nil
+			},
+		}, nil
+	}
+}
+
+// nudge tells an owner that waits; when that fails it asks again by itself, later.
+func nudge(cluster *kube.Cluster, r gate.Request, log *slog.Logger) {
+	if err := cluster.Nudge(context.Background(), r); err != nil {
+		log.Warn("an owner could not be told that its image is let in now; it asks again by itself", "error", err)
+	}
+}
