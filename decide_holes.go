@@ -51,10 +51,7 @@ type tally struct {
 
 func (q *query) weigh(t *tally, i int, m *Match) {
 	for _, w := range q.waivers {
-		if w.UnlessExploited && q.c.Knowledge.Index.KEV.IsZero() {
-			continue // nobody knows whether it has ended
-		}
-		if w.covers(m) {
+		if q.covers(w, m) {
 			q.setAside(m.ID, w)
 			return
 		}
@@ -74,6 +71,12 @@ func (q *query) weigh(t *tally, i int, m *Match) {
 		t.worst = i
 	}
 	t.failing = append(t.failing, m.ID)
+}
+
+// covers reports whether the waiver sets the rule aside for the match. One that
+// exploitation ends does not, where nobody knows what is exploited.
+func (q *query) covers(w *Waiver, m *Match) bool {
+	return w.covers(m) && !(w.UnlessExploited && q.c.Knowledge.Index.KEV.IsZero())
 }
 
 // wrong reports whether the rule fails for the match.

@@ -50,7 +50,8 @@ func anyWaiver(t *rapid.T) Waiver {
 		Advisory:   rapid.SampledFrom([]string{"", "CVE-1", "CVE-2"}).Draw(t, "advisory"),
 		WholeRule:  rapid.Bool().Draw(t, "whole"),
 		ScoreAbove: float64(rapid.IntRange(0, 9).Draw(t, "above")),
-		Until:      anyDay(t, "until"),
+		UntilFix:   rapid.Bool().Draw(t, "until a fix"), UnlessExploited: rapid.Bool().Draw(t, "unless exploited"),
+		Until: anyDay(t, "until"),
 	}
 }
 

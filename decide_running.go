@@ -130,7 +130,7 @@ func (q *query) excused(f *Finding) bool {
 		return false
 	}
 	for _, w := range q.waivers {
-		if !w.WholeRule && w.Advisory != "" && w.covers(&matches[i]) {
+		if !w.WholeRule && w.Advisory != "" && q.covers(w, &matches[i]) {
 			q.setAside(strings.TrimSpace(f.Rule+" "+f.Thing), w)
 			return true
 		}

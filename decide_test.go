@@ -348,6 +348,9 @@ func TestWaivers(t *testing.T) {
 		"the score rose above its bound": {Waiver{Advisory: "CVE-1", ScoreAbove: 9}, Fail},
 		"the score is at its bound":      {Waiver{Advisory: "CVE-1", ScoreAbove: 9.8}, Waived},
 		"neither advisory nor package":   {Waiver{}, Fail},
+		"it has a fix":                   {Waiver{Advisory: "CVE-1", UntilFix: true}, Fail},
+		"it has a fix, the whole rule":   {Waiver{WholeRule: true, UntilFix: true}, Fail},
+		"it is not exploited":            {Waiver{Advisory: "CVE-1", UnlessExploited: true}, Waived},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -375,6 +378,34 @@ func TestWaivers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A waiver ends when what it waits for has come, or when nobody can tell.
+func TestWaiversThatSomethingEnds(t *testing.T) {
+	tests := map[string]struct {
+		w      Waiver
+		change func(*Case)
+		want   Outcome
+	}{
+		"no fix yet":        {Waiver{UntilFix: true}, func(*Case) {}, Waived},
+		"a fix":             {Waiver{UntilFix: true}, func(c *Case) { c.Knowledge.Matches[0].FixedVersions = []string{"2"} }, Fail},
+		"not exploited":     {Waiver{UnlessExploited: true}, func(*Case) {}, Waived},
+		"exploited":         {Waiver{UnlessExploited: true}, func(c *Case) { c.Knowledge.Matches[0].KnownExploited = true }, Fail},
+		"nobody can tell":   {Waiver{UnlessExploited: true}, func(c *Case) { c.Knowledge.Index.KEV = time.Time{} }, Fail},
+		"no index, a fix":   {Waiver{UntilFix: true}, func(c *Case) { c.Knowledge.Index = IndexState{Problem: "gone"} }, Unknown},
+		"no index, exploit": {Waiver{UnlessExploited: true}, func(c *Case) { c.Knowledge.Index = IndexState{Problem: "gone"} }, Unknown},
+	}
+	for name, test := range tests {
+		c := plainCase()
+		c.Knowledge.Matches = []Match{hole("CVE-1", 9)}
+		test.change(c)
+		test.w.ID, test.w.Rule, test.w.WholeRule, test.w.Until = "w", "cvss", true, noon.Add(day)
+		c.Waivers = []Waiver{test.w}
+		d := Decide(table(rule("cvss", atMost(3))), c)
+		if why := reasonFor(t, &d, "cvss"); why.Outcome != test.want {
+			t.Errorf("%s: %s, want %s", name, why.Outcome, test.want)
+		}
 	}
 }
 
