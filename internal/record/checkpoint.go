@@ -44,8 +44,8 @@ func PublicKey(private string) (string, error) {
 	if err != nil {
 		return "", errors.New("reading the log's key: it is malformed") // never with the key in it
 	}
-	encoded := private[strings.LastIndexByte(private, '+')+1:]
-	key, err := base64.StdEncoding.DecodeString(encoded)
+	const parts = 5 // PRIVATE+KEY+name+hash+key, of which the last may hold a plus
+	key, err := base64.StdEncoding.DecodeString(strings.SplitN(private, "+", parts)[parts-1])
 	if err != nil || len(key) != 1+ed25519.SeedSize {
 		return "", errors.New("reading the log's key: it is not an Ed25519 key")
 	}

@@ -224,6 +224,11 @@ func (s *Store) Close() error {
 		}
 		close(s.stop)
 		s.done.Wait()
+		for _, stmt := range []*sql.Stmt{s.fact, s.blob} {
+			if stmt != nil {
+				errs = append(errs, stmt.Close())
+			}
+		}
 		for _, db := range []*sql.DB{s.points, s.streams} {
 			if db != nil {
 				errs = append(errs, db.Close())

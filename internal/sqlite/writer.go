@@ -46,6 +46,7 @@ type writer struct {
 	fresh map[string]int64 // words that the transaction has added
 	tags  map[tag]int64    // some of those that are known
 	statements
+	all []*sql.Stmt
 }
 
 type statements struct {
@@ -115,7 +116,7 @@ func (w *writer) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		*into = s
+		*into, w.all = s, append(w.all, s)
 	}
 	return nil
 }
@@ -138,8 +139,13 @@ func (w *writer) load(ctx context.Context) error {
 	return w.conn.QueryRowContext(ctx, "SELECT value FROM counters WHERE name = 'tags'").Scan(&w.end.tags)
 }
 
+// close closes the statements first: with one that is open, SQLite would keep the
+// file open.
 func (w *writer) close() error {
 	var errs []error
+	for _, s := range w.all {
+		errs = append(errs, s.Close())
+	}
 	if w.conn != nil {
 		errs = append(errs, w.conn.Close())
 	}
