@@ -36,7 +36,7 @@ func Decide(r *Rules, c *Case) Decision {
 	}
 	for i := range r.Rows {
 		if row := &r.Rows[i]; a.concerns(row) {
-			a.row(row, (*query).ask)
+			a.row(row)
 		}
 	}
 	d := Decision{Place: c.Question.Place, At: c.Now, RulesVersion: r.Version}
@@ -46,10 +46,10 @@ func Decide(r *Rules, c *Case) Decision {
 		d.Better = a.improves()
 	case OccasionRestart, OccasionRunning:
 		a.approved()
-		d.Findings = a.running()
+		a.running()
 	}
 	a.glass()
-	d.Verdict, d.Until, d.Reasons = verdict(a.reasons), a.until, a.reasons
+	d.Verdict, d.Until, d.Reasons, d.Findings = verdict(a.reasons), a.until, a.reasons, a.findings
 	d.Inputs = Inputs{Index: c.Knowledge.Index.Revision, Rules: r.Version, Waivers: c.WaiversDigest}
 	if c.Evidence != nil {
 		d.Inputs.Evidence = c.Evidence.ID
@@ -68,6 +68,7 @@ type asking struct {
 	split    bool  // holes without a fix are the row unfixable's
 	until    time.Time
 	reasons  []Reason
+	findings []Finding // what is let be because it runs already
 }
 
 // occasion returns what the case is judged as. A restart of what nobody has let in
@@ -113,7 +114,7 @@ func (a *asking) concerns(row *Rule) bool {
 }
 
 // row asks one rule and files its reason.
-func (a *asking) row(row *Rule, ask func(*query)) {
+func (a *asking) row(row *Rule) {
 	cell := a.rules.cell(row, a.env, &a.c.Question.Place)
 	effect := cell.Effect
 	if effect == "" { // nobody said what follows, and silence lets nothing pass
@@ -134,7 +135,7 @@ func (a *asking) row(row *Rule, ask func(*query)) {
 			}
 		}
 	}
-	ask(&q)
+	q.ask()
 	if why.Fix == "" || row.Fix != "" && why.Outcome == Fail {
 		why.Fix = row.Fix
 	}

@@ -26,6 +26,8 @@ func (q *query) ask() {
 		q.road()
 	case "privileged", "added-capabilities", "host-access", "own-command":
 		q.settings()
+	case RuleMendWithin:
+		q.mend()
 	case "login":
 		q.login()
 	case "unseen":

@@ -14,8 +14,8 @@ const (
 )
 
 // running lets be what the rules would refuse in something new, as far as the row
-// restart allows, and returns it as findings with their deadlines.
-func (a *asking) running() []Finding {
+// restart allows, and notes it as findings with their deadlines.
+func (a *asking) running() {
 	var limit Limit // of mend-within here; without an Op there is none
 	mend := a.rules.Row(RuleMendWithin)
 	if mend != nil {
@@ -27,7 +27,7 @@ func (a *asking) running() []Finding {
 	if row := a.rules.Row(RuleRestart); row != nil {
 		stays = !a.rules.cell(row, a.env, &a.c.Question.Place).Effect.Soft()
 	}
-	var found []Finding
+	clocks := a.clocks()
 	for i := range a.reasons {
 		why := &a.reasons[i]
 		if why.Rule == RuleIntegrity || !why.Refuses() && !why.Stalls() {
@@ -35,20 +35,19 @@ func (a *asking) running() []Finding {
 		}
 		passing := why.ofTheMoment()
 		for _, thing := range orNone(why.Failing) {
-			f := Finding{Rule: why.Rule, Thing: thing, Since: a.since(why.Rule, thing)}
+			f := Finding{Rule: why.Rule, Thing: thing, Since: clocks.since(why.Rule, thing, a.c.Now)}
 			if limit.Op != "" && !passing {
 				f.Deadline = f.Since.Add(limit.Duration())
 			}
-			found = append(found, f)
+			a.findings = append(a.findings, f)
 		}
 		if passing || !stays {
 			why.letBe("let be: it ran before")
 		}
 	}
 	if limit.Op != "" {
-		a.row(mend, func(q *query) { q.mend(found) })
+		a.row(mend)
 	}
-	return found
 }
 
 // ofTheMoment reports whether the reason says something about the moment, or about
@@ -64,18 +63,40 @@ func (r *Reason) ofTheMoment() bool {
 	return false
 }
 
-// since returns when the thing was first seen to fail here. A hole has one clock,
-// whichever of the rules about holes fails for it.
-func (a *asking) since(rule, thing string) time.Time {
-	since, known := a.c.Now, false
+// clocks holds since when each thing has failed here.
+type clocks map[finding]time.Time
+
+// finding names what fails. A hole has one clock, whichever of the rules about
+// holes fails for it.
+type finding struct{ rule, thing string }
+
+func findingOf(rule, thing string) finding {
+	if thing != "" && aboutHoles(rule) {
+		rule = ""
+	}
+	return finding{rule, thing}
+}
+
+// clocks reads when each thing was first seen to fail.
+func (a *asking) clocks() clocks {
+	out := make(clocks, len(a.c.History.Findings))
 	for i := range a.c.History.Findings {
 		f := &a.c.History.Findings[i]
-		same := f.Rule == rule || thing != "" && aboutHoles(f.Rule) && aboutHoles(rule)
-		if same && f.Thing == thing && (!known || f.Since.Before(since)) {
-			since, known = f.Since, true
+		of := findingOf(f.Rule, f.Thing)
+		if first, known := out[of]; !known || f.Since.Before(first) {
+			out[of] = f.Since
 		}
 	}
-	return since
+	return out
+}
+
+// since returns when the thing was first seen to fail here: now, where it never
+// was.
+func (c clocks) since(rule, thing string, now time.Time) time.Time {
+	if first, known := c[findingOf(rule, thing)]; known {
+		return first
+	}
+	return now
 }
 
 func aboutHoles(rule string) bool {
@@ -95,11 +116,11 @@ func orNone(things []string) []string {
 }
 
 // mend fails for each finding whose time is over.
-func (q *query) mend(found []Finding) {
+func (q *query) mend() {
 	var late []part
 	var next time.Time
-	for i := range found {
-		f := &found[i]
+	for i := range q.findings {
+		f := &q.findings[i]
 		switch {
 		case f.Deadline.IsZero():
 			continue
@@ -124,6 +145,9 @@ func (q *query) mend(found []Finding) {
 // excused reports whether a waiver for mend-within names the hole by its id or
 // another name of it, and notes that.
 func (q *query) excused(f *Finding) bool {
+	if len(q.waivers) == 0 {
+		return false
+	}
 	matches := q.c.Knowledge.Matches
 	i := slices.IndexFunc(matches, func(m Match) bool { return m.ID == f.Thing })
 	if i < 0 || !aboutHoles(f.Rule) {

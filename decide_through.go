@@ -1,9 +1,6 @@
 package touchstone
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // RuleImproves is the row that may let through what is better than what runs.
 const RuleImproves = "improves"
@@ -68,33 +65,44 @@ func (a *asking) compare() *Comparison {
 		return nil
 	}
 	c := Comparison{Mended: []string{}, New: []string{}}
-	refuses, asked, told := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	before := make(map[string]bool, len(runs.Failing)) // whether it is still to be looked at
+	for _, thing := range runs.Failing {
+		if rule, _, _ := strings.Cut(thing, " "); rule == "unseen" || rule == RuleInspect {
+			return nil
+		}
+		before[thing] = true
+	}
+	asked, told := map[string]bool{}, map[string]bool{}
 	for i := range a.reasons {
 		why := &a.reasons[i]
+		if ofTheRoad(why.Rule) {
+			continue
+		}
 		asked[why.Rule] = why.Outcome == Pass || why.Outcome == Fail || why.Outcome == Waived && len(why.Waived) > 0
-		for _, thing := range append(slices.Clone(why.Failing), why.Waived...) {
+		for _, thing := range why.Failing {
 			told[thing] = true
 		}
-		if !why.Refuses() || ofTheRoad(why.Rule) {
+		for _, thing := range why.Waived {
+			told[thing] = true
+		}
+		if !why.Refuses() {
 			continue
 		}
 		for _, thing := range why.things() {
-			refuses[thing] = true
-			if !slices.Contains(runs.Failing, thing) && !slices.Contains(c.New, thing) {
+			if _, known := before[thing]; !known {
 				c.New = append(c.New, thing)
 			}
+			before[thing] = false
 		}
 	}
 	for _, thing := range runs.Failing {
 		rule, part, _ := strings.Cut(thing, " ")
-		if rule == "unseen" || rule == RuleInspect {
-			return nil
-		}
 		// What another rule still tells, what is only waived, and what nobody could
 		// ask is not mended.
-		if asked[rule] && !refuses[thing] && !told[part] && !ofTheRoad(rule) && !slices.Contains(c.Mended, thing) {
+		if before[thing] && asked[rule] && !told[part] {
 			c.Mended = append(c.Mended, thing)
 		}
+		before[thing] = false
 	}
 	return &c
 }
