@@ -10,7 +10,7 @@ import (
 	"touchstone.dev/touchstone"
 )
 
-// ErrNone: the cluster has no such object.
+// ErrNone says that the cluster has no such object.
 var ErrNone = errors.New("no such object")
 
 // Cluster is what the webhook looks up in the cluster that asks it. Everything

@@ -42,7 +42,7 @@ func (w *Webhook) pod(ctx context.Context, r *request, mutate bool) (answer, err
 		return answer{}, err
 	}
 	a := &asking{
-		Webhook: w, r: r, place: place, kept: k, spec: &r.Object.Spec, quiet: mutate, mirror: mirror(r),
+		Webhook: w, r: r, place: place, kept: k, spec: &r.Object.Spec, mirror: mirror(r),
 		mutable: !mutate && !mirror(r), glass: breaking.history(),
 	}
 	if w.own(r.Namespace) && a.glass == nil {
@@ -53,8 +53,16 @@ func (w *Webhook) pod(ctx context.Context, r *request, mutate bool) (answer, err
 			return orRefused(no), err
 		}
 	}
+	// A pod comes in whole or not at all: nothing is written down as let in while
+	// another of its images may keep it out.
+	a.quiet = mutate || len(parts) > 1
 	all := a.all(ctx, parts)
 	out, err := a.verdict(all, mutate)
+	if err == nil && out.allowed && a.quiet && !mutate {
+		a.quiet = false
+		all = a.all(ctx, parts)
+		out, err = a.verdict(all, mutate)
+	}
 	if err == nil && out.allowed && breaking != nil && !mutate {
 		err = w.broke(ctx, breaking, k.workload, all, &out)
 	}
