@@ -63,7 +63,7 @@ func ignorance() []struct {
 		{rule("gaps", refuse()), "a gap", func(c *Case) { c.Evidence.Gaps = []Gap{{Kind: GapLimit, Reason: "too large"}} }, Refused},
 		{rule("no-golden-base", refuse()), "no list of bases", func(c *Case) { c.Knowledge.Lineage = Lineage{Problem: "gone"} }, Undecided},
 		{rule("no-golden-base", refuse()), "a layer that could not be read", func(c *Case) {
-			c.Evidence.OS, c.Evidence.Surface = OS{}, Surface{}
+			c.Evidence.OS, c.Evidence.Surface, c.Knowledge.Lineage.Base = OS{}, Surface{}, nil
 			c.Evidence.Gaps = []Gap{{Kind: GapCorrupt, Reason: "truncated"}}
 		}, Refused},
 		{rule("old-base", refuse()), "no list of bases", func(c *Case) { c.Knowledge.Lineage = Lineage{Problem: "gone"} }, Undecided},
