@@ -84,7 +84,7 @@ func (a *asking) answer(ctx context.Context) (*Answer, error) {
 		a.c.Log.Error("a decision cannot be written down", "artifact", a.key, "error", err)
 		one = a.unwritten(err)
 	default:
-		a.settled(ctx, one)
+		a.settled(one)
 	}
 	return a.told(one), nil
 }
@@ -264,13 +264,13 @@ func (a *asking) told(one *decided) *Answer {
 }
 
 // settled does what follows from an answer that is written down.
-func (a *asking) settled(ctx context.Context, one *decided) {
+func (a *asking) settled(one *decided) {
 	a.figures.count(one.Verdict)
 	if a.scan == nil || a.r.DryRun || !waits(a.r) {
 		return
 	}
 	if _, _, waiting := a.queue.find(a.key); !waiting { // it ended while this was written down
-		go a.tell(context.WithoutCancel(ctx), a.key)
+		a.tellSoon(a.key)
 	}
 }
 

@@ -52,12 +52,6 @@ func (c *cache[V]) put(key string, value V, cost int64) {
 	}
 }
 
-func (c *cache[V]) drop(key string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.remove(key)
-}
-
 func (c *cache[V]) remove(key string) {
 	if e, ok := c.items[key]; ok {
 		c.held -= e.Value.(*cached[V]).cost

@@ -65,6 +65,7 @@ type Door struct {
 	logins    *cache[loggedIn]
 	again     again
 
+	ended   chan string // artifacts whose scan has ended
 	telling sync.Mutex
 	allowed []func(Request)
 }
@@ -225,7 +226,7 @@ func NewDoor(c DoorConfig) *Door {
 		decisions: newCache[*decided](12 * mega), ran: newCache[*ran](4 * mega), pins: newCache[touchstone.Digest](2 * mega),
 		logins: newCache[loggedIn](mega), gathering: semaphore.NewWeighted(int64(2 * runtime.GOMAXPROCS(0))),
 	}
-	d.resolver = newResolver(&d.c)
+	d.resolver, d.ended = newResolver(&d.c), make(chan string, mostEnded)
 	return d
 }
 

@@ -131,7 +131,7 @@ func (d *Door) judgeNow(ctx context.Context, g *ground, o *Observed) error {
 	if err := d.fill(ctx, o); err != nil || !o.Seen {
 		return err
 	}
-	_, dec, err := d.asNew(ctx, g, o.artifact(), o.question(touchstone.OccasionAdmit))
+	dec, err := d.asNew(ctx, g, o.artifact(), o.question(touchstone.OccasionAdmit))
 	if err != nil {
 		return fmt.Errorf("judging what runs in %s: %w", o.Place.Namespace, err)
 	}

@@ -145,7 +145,7 @@ func (a *asking) runsNow(ctx context.Context) (*touchstone.Runs, error) {
 // failing returns what would refuse an artifact that was seen, were it new there;
 // ok is false when it was not seen, or that is undecided.
 func (d *Door) failing(ctx context.Context, g *ground, key string, q touchstone.Question) (failing []string, ok bool, err error) {
-	_, dec, err := d.asNew(ctx, g, key, q)
+	dec, err := d.asNew(ctx, g, key, q)
 	if err != nil || dec == nil || dec.Verdict == touchstone.Undecided {
 		return nil, false, err
 	}
@@ -154,24 +154,24 @@ func (d *Door) failing(ctx context.Context, g *ground, key string, q touchstone.
 
 // asNew decides about an artifact that was seen as if it were new there. The
 // decision is nil when it was not seen.
-func (d *Door) asNew(ctx context.Context, g *ground, key string, q touchstone.Question) (*Seen, *touchstone.Decision, error) {
+func (d *Door) asNew(ctx context.Context, g *ground, key string, q touchstone.Question) (*touchstone.Decision, error) {
 	s, err := d.look(ctx, key)
 	if err != nil || s == nil {
-		return nil, nil, err
+		return nil, err
 	}
 	repository, digest := cutKey(key)
 	promotions, err := d.c.Road.Promotions(ctx, repository, digest)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the promotions of %s: %w", key, err)
+		return nil, fmt.Errorf("reading the promotions of %s: %w", key, err)
 	}
 	all, err := d.inspected(s, named{repository: repository, digest: digest})
 	if errors.Is(err, errLost) {
-		return nil, nil, nil
+		return nil, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	h := touchstone.History{Kept: true, Promotions: promotions, Freezes: g.book.Freezes}
 	_, dec, err := d.worst(ctx, g, all, redacted(q), h)
-	return s, dec, err
+	return dec, err
 }

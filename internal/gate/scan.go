@@ -33,10 +33,14 @@ const self = "touchstone"
 func (d *Door) Run(ctx context.Context) error {
 	for {
 		err := d.load(ctx)
+		var forgotten []string
 		if err == nil {
-			err = d.tellForgotten(ctx)
+			forgotten, err = d.forgotten(ctx)
 		}
 		if err == nil {
+			for _, key := range forgotten {
+				d.tellSoon(key)
+			}
 			break
 		}
 		d.c.Log.Error("the gate cannot begin to scan", "error", err)
@@ -46,6 +50,9 @@ func (d *Door) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { d.watchAdvisories(ctx); return nil })
+	for range tellers {
+		group.Go(func() error { d.tellAll(ctx); return nil })
+	}
 	for range d.c.Workers {
 		group.Go(func() error { d.work(ctx); return nil })
 	}
@@ -291,7 +298,7 @@ func (d *Door) succeed(ctx context.Context, e *queued, s *Scan, all []Inspected)
 	d.figures.scans.Add(1)
 	d.publish(Event{Kind: "scan", At: now, Scan: s, Seen: seen})
 	d.c.Log.Info("scanned", "artifact", s.key(), "platforms", len(seen.Platforms), "attempts", s.Attempts)
-	go d.tell(context.WithoutCancel(ctx), s.key())
+	d.tellSoon(s.key())
 	return nil
 }
 

@@ -3,6 +3,8 @@ package gate
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,8 +37,36 @@ func waits(r *Request) bool {
 		(r.Question.Occasion == touchstone.OccasionAdmit || r.Question.Occasion == touchstone.OccasionRestart)
 }
 
+// tellers is how many tell at once, so that one registry that does not answer holds
+// up nobody else; mostEnded is how many scans may have ended and nobody been told.
+const (
+	tellers   = 4
+	mostEnded = 4096
+)
+
+// tellSoon has those told who wait for the scan. Where too many are to be told
+// they ask again by themselves.
+func (d *Door) tellSoon(key string) {
+	select {
+	case d.ended <- key:
+	default:
+		d.c.Log.Warn("who waits for a scan is not told", "artifact", key)
+	}
+}
+
+func (d *Door) tellAll(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case key := <-d.ended:
+			d.tell(ctx, key)
+		}
+	}
+}
+
 // tell asks again what each of those asked who wait for the scan, and calls whom
-// it concerns.
+// it concerns. What does not come to its end is done at the next start.
 func (d *Door) tell(ctx context.Context, key string) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -44,11 +74,11 @@ func (d *Door) tell(ctx context.Context, key string) {
 	d.telling.Lock()
 	listeners := d.allowed
 	d.telling.Unlock()
-	for w, err := range record.List[Request](ctx, d.c.Store, record.FactQuery{Kind: factWaiting, Prefix: key + "\n"}) {
-		if err != nil {
-			d.c.Log.Error("who waits for a scan cannot be told", "artifact", key, "error", err)
-			return
-		}
+	waiting, err := d.waiting(ctx, key)
+	if err != nil && ctx.Err() == nil {
+		d.c.Log.Error("who waits for a scan cannot be told", "artifact", key, "error", err)
+	}
+	for _, w := range waiting {
 		r := w.Content
 		r.DryRun = true
 		if a, err := d.Ask(ctx, r); err == nil && a.Admit() {
@@ -67,20 +97,30 @@ func (d *Door) tell(ctx context.Context, key string) {
 	}
 }
 
-// tellForgotten tells those whose scan had ended when the process did.
-func (d *Door) tellForgotten(ctx context.Context) error {
+// waiting lists who waits for the scan. All are read before any is told, so that
+// no read of the store is held open meanwhile.
+func (d *Door) waiting(ctx context.Context, key string) (all []record.Document[Request], err error) {
+	for w, err := range record.List[Request](ctx, d.c.Store, record.FactQuery{Kind: factWaiting, Prefix: key + "\n"}) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+// forgotten returns the scans that had ended when the process did, and of whose end
+// nobody was told.
+func (d *Door) forgotten(ctx context.Context) ([]string, error) {
 	keys := map[string]bool{}
 	for f, err := range d.c.Store.Facts(ctx, record.FactQuery{Kind: factWaiting}) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		key, _, _ := strings.Cut(f.Key, "\n")
 		if _, _, waits := d.queue.find(key); !waits {
 			keys[key] = true
 		}
 	}
-	for key := range keys {
-		go d.tell(ctx, key)
-	}
-	return nil
+	return slices.Sorted(maps.Keys(keys)), nil
 }
