@@ -34,14 +34,14 @@ func (b *Batch) Match(ctx context.Context, packages []touchstone.Package, opt Ma
 
 // look returns what the index says, from what is kept where it is. What it
 // returns may be read by many and is not changed any more.
-func (b *Batch) look(a asked, tiers []int8) (*found, error) {
+func (b *Batch) look(a asked, tiers func(asked) []int8) (*found, error) {
 	b.mu.RLock()
 	f, ok := b.found[a]
 	b.mu.RUnlock()
 	if ok {
 		return f, nil
 	}
-	f, err := b.ix.look(a, tiers)
+	f, err := b.ix.look(a, tiers(a))
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 type PackageKey struct{ Family, Name string }
 
 // String is the key as a tag of what holds the package.
-func (k PackageKey) String() string { return k.Family + "\x00" + k.Name }
+func (k PackageKey) String() string { return k.Family + ":" + k.Name }
 
 // Keys returns under which keys packages are looked up, each once and in order: a
 // package of a distribution under its source, those of the RPM families under

@@ -52,8 +52,10 @@ func (ix *Index) match(ctx context.Context, b *Batch, packages []touchstone.Pack
 	q.goos, q.goarch, _ = strings.Cut(opt.Platform, "/")
 	q.goarch, _, _ = strings.Cut(q.goarch, "/")
 	k := touchstone.Knowledge{Index: ix.State(), Matches: []touchstone.Match{}, Coverage: ix.coverage(packages, opt.Now)}
-	if err := q.lookAll(ctx, packages); err != nil {
-		return touchstone.Knowledge{}, err
+	if b == nil {
+		if err := q.lookAll(ctx, packages); err != nil {
+			return touchstone.Knowledge{}, err
+		}
 	}
 	for i := range packages {
 		if err := q.match(&packages[i]); err != nil {
@@ -107,7 +109,7 @@ func (q *query) lookAll(ctx context.Context, packages []touchstone.Package) erro
 		tiers []int8
 		found *found
 	}
-	var jobs []job
+	jobs := make([]job, 0, len(packages))
 	for i := range packages {
 		if !concerns(&packages[i]) {
 			continue
@@ -118,16 +120,6 @@ func (q *query) lookAll(ctx context.Context, packages []touchstone.Package) erro
 				jobs = append(jobs, job{asked: a, tiers: q.tiersOf(a)})
 			}
 		}
-	}
-	if q.batch != nil {
-		for i := range jobs {
-			f, err := q.batch.look(jobs[i].asked, jobs[i].tiers)
-			if err != nil {
-				return fmt.Errorf("look up %s: %w", jobs[i].asked.name, err)
-			}
-			q.looked[jobs[i].asked] = f
-		}
-		return ctx.Err()
 	}
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
@@ -162,7 +154,10 @@ func (q *query) match(p *touchstone.Package) error {
 	}
 	first := len(q.out)
 	for _, a := range names(p) {
-		f := q.looked[a]
+		f, err := q.find(a)
+		if err != nil {
+			return err
+		}
 		if f == nil {
 			continue
 		}
@@ -183,6 +178,14 @@ func (q *query) match(p *touchstone.Package) error {
 		}
 	}
 	return nil
+}
+
+// find returns what was looked up of a package.
+func (q *query) find(a asked) (*found, error) {
+	if q.batch != nil {
+		return q.batch.look(a, q.tiersOf)
+	}
+	return q.looked[a], nil
 }
 
 // tiersOf numbers the index's ecosystems by how much they count for a package:
