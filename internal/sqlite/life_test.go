@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -68,7 +69,11 @@ func TestForeignDatabasesAreRefused(t *testing.T) {
 	newer, other, text := filepath.Join(dir, "newer.db"), filepath.Join(dir, "other.db"), filepath.Join(dir, "text.db")
 	check(t, open(t, sqlite.Config{Path: newer}).Close())
 	edit(t, newer, "PRAGMA user_version = 99")
-	edit(t, other, "CREATE TABLE theirs (a)")
+	db, err := sql.Open("sqlite", other)
+	check(t, err)
+	_, err = db.Exec("CREATE TABLE theirs (a)")
+	check(t, err)
+	check(t, db.Close())
 	check(t, os.WriteFile(text, []byte(strings.Repeat("not a database\n", 500)), 0o600))
 	for path, want := range map[string]string{newer: "version 99", other: "another program", text: record.ErrCorrupt.Error()} {
 		if _, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}); err == nil || !strings.Contains(err.Error(), want) {

@@ -21,7 +21,10 @@ func filledBefore(t *testing.T, version int) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	db, err := connect(path, "rwc")
+	if err := begin(path); err != nil {
+		t.Fatal(err)
+	}
+	db, err := connect(path, "rw")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,9 @@
 // One process writes: it holds a lock on PATH.lock (flock, so that it is gone with
 // the process), and a second one is refused. Others may read at the same time.
 //
-// Every row of the log, every fact and every blob carries a sum that is looked at
-// whenever it is read, besides what SQLite finds by itself: damage is an error and
-// never another answer.
+// Every page of the file carries a sum, and so does every row of the log, every
+// fact and every blob; they are looked at whenever they are read. Damage is an
+// error and never another answer.
 //
 // The package gives no meaning to what it keeps.
 package sqlite
@@ -148,11 +148,10 @@ func (s *Store) create() error {
 		return err
 	}
 	s.lock = lock
-	f, err := os.OpenFile(s.c.Path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	if err := begin(s.c.Path); err != nil {
 		return fmt.Errorf("opening the record: %w", fault(err))
 	}
-	return f.Close()
+	return nil
 }
 
 // openReaders opens the connections for reading. A connection keeps the pages
@@ -206,8 +205,11 @@ func (s *Store) current(ctx context.Context) error {
 // connect returns connections to a file that is there. Waiting for a lock is for
 // what is not ours: a reader in another process, sqlite3 in a terminal.
 func connect(path, mode string, pragmas ...string) (*sql.DB, error) {
+	if err := withSums(); err != nil {
+		return nil, err
+	}
 	u := url.URL{Scheme: "file", Path: path}
-	dsn := u.String() + "?mode=" + mode + "&_pragma=busy_timeout(10000)"
+	dsn := u.String() + "?vfs=" + sumsVFS + "&mode=" + mode + "&_pragma=busy_timeout(10000)"
 	for _, p := range pragmas {
 		dsn += "&_pragma=" + url.QueryEscape(p)
 	}

@@ -14,10 +14,11 @@ import (
 	"touchstone.dev/touchstone/internal/sqlite"
 )
 
-// edit changes a database behind the store's back.
+// edit changes a database behind the store's back, by somebody who keeps the sums
+// of its pages right.
 func edit(t *testing.T, path string, queries ...string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
+	db, err := sql.Open("sqlite", "file:"+path+"?vfs=touchstone")
 	check(t, err)
 	defer db.Close()
 	for _, q := range queries {
