@@ -129,7 +129,7 @@ func (k *keptToken) holds(now time.Time) bool {
 func (t *tokens) make(ctx context.Context, by *caller, ask api.TokenAsk) (*api.Token, error) {
 	now := t.now().UTC()
 	if ask.Expires.IsZero() {
-		ask.Expires = now.Add(tokenLife)
+		ask.Expires = now.Add(tokenLife).Truncate(time.Second)
 	}
 	if err := checkTokenAsk(&ask, now); err != nil {
 		return nil, err
@@ -259,7 +259,7 @@ func (t *tokens) first(ctx context.Context) (*api.Token, error) {
 	for _, err := range t.store.Facts(ctx, record.FactQuery{Kind: kindToken, Limit: 1}) {
 		return nil, err
 	}
-	return t.make(ctx, local(), api.TokenAsk{Name: "admin", Role: api.Admin, Expires: t.now().Add(longestLife)})
+	return t.make(ctx, local(), api.TokenAsk{Name: "admin", Role: api.Admin, Expires: t.now().Add(longestLife).Truncate(time.Second)})
 }
 
 // actorServer is who acts where nobody asked.
