@@ -17,10 +17,10 @@ import (
 
 // shelf is the book that was last read, and how long it may be handed out.
 type shelf struct {
-	book       *gate.Book
-	version    Version
-	generation uint64
-	from       time.Time // when it was read: a clock set back behind it reads anew
+	book    *gate.Book
+	version Version
+	edition uint64
+	from    time.Time // when it was read: a clock set back behind it reads anew
 }
 
 // Generation changes with every write of this Release, and with Refresh. What was
@@ -30,13 +30,16 @@ func (r *Release) Generation() uint64 { return r.generation.Load() }
 // Refresh makes the next Book be read anew. Where several processes share a store
 // each calls it every second or so: what the others write is seen after that, and
 // no sooner.
-func (r *Release) Refresh() { r.generation.Add(1) }
+func (r *Release) Refresh() {
+	r.editions.Add(1)
+	r.generation.Add(1)
+}
 
 // Book implements gate.Road: the rules in force, the waivers and freezes that
-// hold now or are still to begin. It is read once for each generation, and again
-// when other rules begin or something in it ends; nobody may change what it points
-// to. Without a book there is an error, and nothing is let
-// in.
+// hold now or are still to begin. It is read when something of that was written,
+// and when other rules begin or something in it ends; else it is the same one.
+// Nobody may change what it points to. Without a book there is an error, and
+// nothing is let in.
 func (r *Release) Book(ctx context.Context) (*gate.Book, error) {
 	s, err := r.read(ctx)
 	if err != nil {
@@ -64,13 +67,13 @@ func (r *Release) read(ctx context.Context) (*shelf, error) {
 
 func (r *Release) fresh(s *shelf) bool {
 	now := r.c.Now()
-	return s.generation == r.generation.Load() && !now.Before(s.from) && (s.book.Until.IsZero() || now.Before(s.book.Until))
+	return s.edition == r.editions.Load() && !now.Before(s.from) && (s.book.Until.IsZero() || now.Before(s.book.Until))
 }
 
-// fill reads everything that is in force. The generation is read first, so that
-// what is written meanwhile makes the shelf old.
+// fill reads everything that is in force. The edition is read first, so that what
+// is written meanwhile makes the shelf old.
 func (r *Release) fill(ctx context.Context) (*shelf, error) {
-	s := &shelf{generation: r.generation.Load(), from: r.c.Now()}
+	s := &shelf{edition: r.editions.Load(), from: r.c.Now()}
 	version, until, err := r.inForce(ctx, s.from)
 	if err != nil {
 		return nil, err

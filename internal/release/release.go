@@ -86,6 +86,7 @@ type Release struct {
 	c          Config
 	door       Door
 	generation atomic.Uint64
+	editions   atomic.Uint64 // of the book: the writes that change it
 	shelf      atomic.Pointer[shelf]
 	reading    sync.Mutex // held while the shelf is filled
 }
@@ -120,9 +121,19 @@ var _ gate.Road = (*Release)(nil)
 
 // write commits the changes, and lets nobody read on from before them.
 func (r *Release) write(ctx context.Context, changes ...record.Change) error {
-	defer r.generation.Add(1)
 	_, err := r.c.Store.Commit(ctx, changes...)
+	if slices.ContainsFunc(changes, inTheBook) {
+		r.editions.Add(1)
+	}
+	r.generation.Add(1)
 	return err
+}
+
+// inTheBook reports whether the change writes what a Book is made of.
+func inTheBook(c record.Change) bool {
+	return slices.ContainsFunc(c.Facts, func(f record.Fact) bool {
+		return f.Kind == factRules || f.Kind == factWaiver || f.Kind == factFreeze
+	})
 }
 
 // again repeats what others have overtaken.
