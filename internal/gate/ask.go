@@ -5,17 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 )
 
-// Ask answers a request. A reference that cannot be one is an error; what fails
+// Ask answers a request. A reference that cannot be one is ErrReference; what fails
 // on the way is part of the decision. An error lets nothing in.
 func (d *Door) Ask(ctx context.Context, r Request) (*Answer, error) {
 	n, err := parse(r.Reference)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrReference, err)
 	}
 	if err := d.load(ctx); err != nil {
 		return nil, err
@@ -42,6 +43,7 @@ type asking struct {
 	pinned  bool   // the owner's pods have the digest already
 	seen    *Seen  // nil while it was not seen
 	scan    *queued
+	fresh   atomic.Pointer[queued] // the scan, while it is to be written down with the answer
 	problem string
 	lie     string // how the artifact contradicts itself
 	before  *ran   // what is known of this digest in this workload
@@ -67,6 +69,11 @@ func (a *asking) answer(ctx context.Context) (*Answer, error) {
 	if a.history, err = a.past(ctx); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if e := a.fresh.Swap(nil); e != nil {
+			a.queue.settle(e, false) // whoever waits for it writes it down instead
+		}
+	}()
 	one, led, err := a.decided(ctx)
 	if errors.Is(err, errLost) {
 		if err := a.enqueue(ctx); err != nil {
@@ -218,15 +225,8 @@ func (a *asking) enqueue(ctx context.Context) error {
 				return err
 			}
 		}
-		err := a.commitScan(ctx, &s)
-		a.queue.settle(e, err == nil)
-		if err != nil {
-			a.c.Log.Error("a scan cannot be written down", "artifact", a.key, "error", err)
-			a.problem = "it was not seen before, and its scan cannot be written down: " + err.Error()
-			return nil
-		}
 		a.scan = e
-		a.publish(Event{Kind: "scan", At: a.g.now, Scan: &s})
+		a.fresh.Store(e)
 		return nil
 	}
 }
@@ -337,12 +337,29 @@ func (a *asking) about() string {
 	return a.n.name()
 }
 
-// write commits, and then remembers what was written.
+// write commits, together with the scan where that is new, and then remembers what
+// was written.
 func (a *asking) write(ctx context.Context, changes []record.Change) error {
+	fresh := a.fresh.Swap(nil)
+	if fresh != nil {
+		change, err := scanChange(a.g.now, &fresh.Scan)
+		if err != nil {
+			a.queue.settle(fresh, false)
+			return err
+		}
+		changes = append(changes, change)
+	}
 	if len(changes) == 0 {
 		return nil
 	}
-	if _, err := a.c.Store.Commit(ctx, changes...); err != nil {
+	_, err := a.c.Store.Commit(ctx, changes...)
+	if fresh != nil {
+		s := fresh.Scan
+		if a.queue.settle(fresh, err == nil); err == nil {
+			a.publish(Event{Kind: "scan", At: a.g.now, Scan: &s})
+		}
+	}
+	if err != nil {
 		for i := range changes {
 			for _, f := range changes[i].Facts {
 				if f.Kind == factWaiting {

@@ -68,6 +68,8 @@ func TestTheRoadThroughTheRealDoor(t *testing.T) {
 	repository := strings.TrimPrefix(server.URL, "http://") + "/shop/cart"
 	push(t, repository+":1", "hello")
 
+	_, err := w.Promote(t.Context(), ann, release.PromotionAsk{Artifacts: []string{"../cart.tar"}, To: "dev"})
+	wants(t, err, release.ErrInvalid)
 	promote := func(to string) *release.Result {
 		t.Helper()
 		res, err := w.Promote(t.Context(), ann, release.PromotionAsk{Artifacts: []string{repository + ":1"}, To: to})
@@ -119,7 +121,6 @@ func TestTheRoadThroughTheRealDoor(t *testing.T) {
 	}
 	push(t, repository+":1", "something else") // what was asked for stays what it was
 	for _, p := range []release.Person{bob, cem} {
-		var err error
 		q, err = w.Approve(t.Context(), p, q.ID, "")
 		check(t, err)
 	}

@@ -163,7 +163,10 @@ func (j *judging) judge(references []string, asker string, given []touchstone.Ap
 			History:  touchstone.History{Asker: asker, Approvals: given},
 			DryRun:   j.dry,
 		})
-		if err != nil {
+		switch {
+		case errors.Is(err, gate.ErrReference):
+			return nil, faulty(ErrInvalid, fmt.Sprintf("%q cannot be promoted: %v", ref, err), "name an image in a registry: registry.example/shop/cart:1.4")
+		case err != nil:
 			return nil, fmt.Errorf("judging %q for %s: %w", ref, j.to, err)
 		}
 		t := &thing{answer: answer}
