@@ -27,6 +27,10 @@ func (d *Door) Observe(ctx context.Context, cluster string, all []Running) error
 	if err := d.load(ctx); err != nil {
 		return err
 	}
+	// Then only what a change of the advisories affects is judged anew below.
+	if _, err := d.Reconsider(ctx); err != nil {
+		d.c.Log.Error("what a change of the advisories affects cannot be told, so that everything is judged anew", "error", err)
+	}
 	d.observed.observing.Lock()
 	defer d.observed.observing.Unlock()
 	g, err := d.ground(ctx)

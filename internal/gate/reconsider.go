@@ -89,13 +89,17 @@ func (d *Door) Reconsider(ctx context.Context) (Reconsidered, error) {
 	if err != nil {
 		return out, err
 	}
-	if last.Revision == revision {
+	if last.Revision == revision && d.again.known == g.known {
+		return out, nil
+	}
+	d.observed.observing.Lock() // what is seen from here on is judged by the new ones
+	defer d.observed.observing.Unlock()
+	if last.Revision == revision { // they were confirmed, and say what they said
+		d.carryOver(g)
 		d.again.known = g.known
 		return out, nil
 	}
 	out.From, out.To = last.Revision, revision
-	d.observed.observing.Lock() // what is seen from here on is judged by the new ones
-	defer d.observed.observing.Unlock()
 	affected, err := d.affected(ctx, &out)
 	if err != nil {
 		return out, err
@@ -338,7 +342,7 @@ func (d *Door) carryOver(g *ground) {
 	d.observed.mu.Lock()
 	defer d.observed.mu.Unlock()
 	for key, j := range d.observed.judged {
-		if j.ground == was.id() {
+		if o := d.observed.all[key]; o != nil && j.ground == was.id() && !wanting(o) {
 			j.ground = g.id()
 			d.observed.judged[key] = j
 		}
