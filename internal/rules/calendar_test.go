@@ -84,7 +84,7 @@ func TestParseWeekly(t *testing.T) {
 		strings.Repeat("mon,", 100000) + "tue": "Mon,Tue Europe/Berlin",
 	} {
 		w, err := ParseWeekly(text, "Europe/Berlin")
-		got := ""
+		var got string
 		if err != nil {
 			got, _, _ = strings.Cut("error: "+err.Error(), "\nhint")
 		} else {
