@@ -68,7 +68,7 @@ func TestTheRoadThroughTheRealDoor(t *testing.T) {
 	repository := strings.TrimPrefix(server.URL, "http://") + "/shop/cart"
 	push(t, repository+":1", "hello")
 
-	_, err := w.Promote(t.Context(), ann, release.PromotionAsk{Artifacts: []string{"../cart.tar"}, To: "dev"})
+	_, err := w.Promote(t.Context(), ann, release.PromotionAsk{Artifacts: []string{"not an image"}, To: "dev"})
 	wants(t, err, release.ErrInvalid)
 	promote := func(to string) *release.Result {
 		t.Helper()
