@@ -210,10 +210,9 @@ func BenchmarkReview(b *testing.B) {
 		path, image string
 		allowed     bool
 	}{
-		"mutate by tag":     {admit.PathMutate, image, true},
-		"validate known":    {admit.PathValidate, at(image, digest), true},
-		"validate unseen":   {admit.PathValidate, h.host + "/shop/cart@" + string(one), false},
-		"mutate is refused": {admit.PathMutate, h.host + "/shop/cart@" + string(two), false},
+		"mutate by tag":   {admit.PathMutate, image, true},
+		"validate known":  {admit.PathValidate, at(image, digest), true},
+		"validate unseen": {admit.PathValidate, h.host + "/shop/cart@" + string(one), false},
 	} {
 		b.Run(name, func(b *testing.B) {
 			var bodies [][]byte
@@ -224,23 +223,27 @@ func BenchmarkReview(b *testing.B) {
 				}
 				bodies = append(bodies, body)
 			}
-			measure := func(handler http.Handler, allowed bool, requests int) load.Result {
+			// The API server speaks HTTP/1.1 to webhooks, on connections that it keeps
+			// (k8s.io/apiserver/pkg/util/webhook).
+			measure := func(handler http.Handler, allowed bool) load.Result {
 				server := httptest.NewTLSServer(handler)
 				defer server.Close()
 				client := server.Client()
 				client.Transport.(*http.Transport).MaxIdleConnsPerHost = 200
-				r := load.Run(b.Context(), load.Config{
-					Client: client, URL: server.URL + tc.path + "?timeout=10s", Bodies: bodies, Requests: requests, Allowed: allowed,
-				})
+				c := load.Config{
+					Client: client, URL: server.URL + tc.path + "?timeout=10s", Bodies: bodies, Requests: 1000, Allowed: allowed,
+				}
+				load.Run(b.Context(), c) // opens the connections
+				c.Requests = max(b.N, 2000)
+				r := load.Run(b.Context(), c)
 				if r.Errors > 0 {
 					b.Fatalf("%d errors: %v", r.Errors, r.First)
 				}
 				return r
 			}
-			measure(h.hook, tc.allowed, 500)
-			measure(load.AllowAll(), true, 500)
 			b.ResetTimer()
-			ours, floor := measure(h.hook, tc.allowed, max(b.N, 2000)), measure(load.AllowAll(), true, max(b.N, 2000))
+			ours, floor := measure(h.hook, tc.allowed), measure(load.AllowAll(), true)
+			b.ReportMetric(0, "ns/op") // of both together, which says nothing
 			b.ReportMetric(float64(ours.P99)/float64(floor.P99), "×floor")
 			b.ReportMetric(float64(ours.P99.Milliseconds()), "p99-ms")
 			b.ReportMetric(ours.Rate, "reviews/s")
