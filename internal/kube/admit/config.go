@@ -52,8 +52,9 @@ type Config struct {
 	// for nobody. It must not block.
 	Announce func(Glass)
 	// MaxReview bounds one review, in bytes; 10 MB when zero. MaxImages bounds its
-	// containers and image volumes; 2,000 when zero. MaxReading bounds all the reviews
-	// that are being read at one time, in bytes; 32 MB when zero.
+	// containers and image volumes; 2,000 when zero. MaxReading bounds what all
+	// the reviews take that are being read at one time, in bytes of memory; 64 MB when
+	// zero, and at least twice MaxReview.
 	MaxReview  int64
 	MaxImages  int
 	MaxReading int64
@@ -98,9 +99,9 @@ func New(c Config) *Webhook {
 		c.MaxImages = 2000
 	}
 	if c.MaxReading == 0 {
-		c.MaxReading = 32 << 20
+		c.MaxReading = 64 << 20
 	}
-	c.MaxReading = max(c.MaxReading, c.MaxReview)
+	c.MaxReading = max(c.MaxReading, 2*c.MaxReview)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

@@ -54,6 +54,20 @@ func TestAReviewThatIsTooLargeIsRefusedByName(t *testing.T) {
 	}
 }
 
+func TestAReviewOfAMillionPartsTakesNoMemory(t *testing.T) {
+	f := newFront(t, nil)
+	body, path := review("Pod", pod("IMAGES"))
+	many := strings.Repeat("{},", 1_000_000) + "{}"
+	body = bytes.Replace(body, []byte(`{"name":"c0","image":"IMAGES","resources":{}}`), []byte(many), 1)
+	if len(body) < len(many) {
+		t.Fatal("nothing was replaced")
+	}
+	_, got := f.post(path, body)
+	if a := answered(t, got); a.Allowed || !strings.Contains(message(a), "the review is too large") {
+		t.Errorf("%v: %s", a.Allowed, message(a))
+	}
+}
+
 func TestWhatFailsInsideLetsNothingIn(t *testing.T) {
 	for name, breakage := range map[string]func(*front){
 		"the door":    func(f *front) { f.desk.fails = errDown },

@@ -19,8 +19,12 @@ import (
 
 const apiVersion = "admission.k8s.io/v1"
 
-// errTooLarge: a review is larger than the webhook reads.
-var errTooLarge = errors.New("the review is too large")
+var (
+	// errTooLarge says that a review is larger than the webhook reads.
+	errTooLarge = errors.New("the review is too large")
+	// errBusy says that others take all the memory that reviews may take.
+	errBusy = errors.New("too many reviews are being read already")
+)
 
 // serve answers one review.
 func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, mutate bool) {
@@ -29,6 +33,10 @@ func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, mutate bool) {
 	body, free, err := w.read(ctx, r)
 	if errors.Is(err, errTooLarge) {
 		w.refuseUnread(rw, r, body)
+		return
+	}
+	if errors.Is(err, errBusy) {
+		http.Error(rw, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	if err != nil {
@@ -68,28 +76,45 @@ func patience(timeout string) time.Duration {
 	return d - way
 }
 
-// read reads the review. Only so many bytes are read at one time by all requests;
-// free gives them back. What is too large is returned as far as it was read.
+// read reads the review. All that are being read take only so much memory, with
+// what they are decoded into; free gives it back. What is too large is returned as
+// far as it was read.
 func (w *Webhook) read(ctx context.Context, r *http.Request) (body []byte, free func(), err error) {
 	n := r.ContentLength
-	if n < 0 || n > w.c.MaxReview {
+	known := n >= 0 && n <= w.c.MaxReview
+	if !known {
 		n = w.c.MaxReview
 	}
-	if err := w.reading.Acquire(ctx, n); err != nil {
-		return nil, nil, errors.New("too much is being read already")
+	if w.reading.Acquire(ctx, n) != nil {
+		return nil, nil, errBusy
 	}
 	free = func() { w.reading.Release(n) }
-	if r.ContentLength >= 0 && r.ContentLength <= w.c.MaxReview {
+	if known {
 		body = make([]byte, n)
 		_, err = io.ReadFull(r.Body, body)
 	} else if body, err = io.ReadAll(io.LimitReader(r.Body, w.c.MaxReview+1)); err == nil && int64(len(body)) > w.c.MaxReview {
 		err = errTooLarge
 	}
+	more := weight(body)
+	switch {
+	case err != nil:
+	case n+more > w.c.MaxReading:
+		err = errTooLarge
+	case !w.reading.TryAcquire(more):
+		err = errBusy
+	}
 	if err != nil {
 		free()
 		return body, nil, err
 	}
-	return body, free, nil
+	return body, func() { w.reading.Release(n + more) }, nil
+}
+
+// weight is about what a review takes once it is decoded, in bytes. Three bytes of
+// JSON, "{},", can become a container.
+func weight(body []byte) int64 {
+	const object, element = 256, 48
+	return int64(object*bytes.Count(body, []byte{'{'}) + element*bytes.Count(body, []byte{','}))
 }
 
 // decoded is a review that was read.
@@ -139,7 +164,7 @@ func (w *Webhook) refuseUnread(rw http.ResponseWriter, r *http.Request, start []
 		http.Error(rw, errTooLarge.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
-	respond(rw, uid, refused(fmt.Sprintf("refused: %v: more than %d bytes\nfix: make the object smaller; its annotations and managed fields count too", errTooLarge, w.c.MaxReview)))
+	respond(rw, uid, refused(fmt.Sprintf("refused: %v: %d bytes are read at most, and fewer of very many parts\nfix: make the object smaller; its annotations and managed fields count too", errTooLarge, w.c.MaxReview)))
 }
 
 // uidOf returns request.uid from the beginning of a review, or "".
