@@ -11,6 +11,10 @@ import (
 
 // Blob implements record.Store.
 func (s *Store) Blob(ctx context.Context, d touchstone.Digest) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ctx = context.WithoutCancel(ctx) // as in Fact
 	if !d.Valid() {
 		return nil, fmt.Errorf("reading a blob: %.80q is not a SHA-256 digest", string(d))
 	}
@@ -20,14 +24,14 @@ func (s *Store) Blob(ctx context.Context, d touchstone.Digest) ([]byte, error) {
 	}
 	rows, err := s.blob.QueryContext(ctx, number(sum))
 	if err != nil {
-		return nil, reading("the blob "+d.Short(), ctx, err)
+		return nil, reading(ctx, "the blob "+d.Short(), err)
 	}
 	defer rows.Close()
 	found := false
 	for rows.Next() {
 		var packed []byte
 		if err := rows.Scan(&packed); err != nil {
-			return nil, reading("the blob "+d.Short(), ctx, err)
+			return nil, reading(ctx, "the blob "+d.Short(), err)
 		}
 		found = true
 		if b, err := s.packer.unpack(packed); err == nil && record.DigestOf(b) == d {
@@ -36,7 +40,7 @@ func (s *Store) Blob(ctx context.Context, d touchstone.Digest) ([]byte, error) {
 	}
 	switch err := rows.Err(); {
 	case err != nil:
-		return nil, reading("the blob "+d.Short(), ctx, err)
+		return nil, reading(ctx, "the blob "+d.Short(), err)
 	case found:
 		return nil, fmt.Errorf("reading the blob %s: it was changed: %w", d.Short(), record.ErrCorrupt)
 	}

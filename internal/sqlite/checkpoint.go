@@ -142,7 +142,7 @@ func appendNote(path, note string) error {
 func (s *Store) Checkpoints(ctx context.Context) ([]string, error) {
 	rows, err := s.streams.QueryContext(ctx, "SELECT note FROM checkpoints ORDER BY size")
 	if err != nil {
-		return nil, reading("the checkpoints", ctx, err)
+		return nil, reading(ctx, "the checkpoints", err)
 	}
 	defer rows.Close()
 	var notes []string
@@ -150,12 +150,12 @@ func (s *Store) Checkpoints(ctx context.Context) ([]string, error) {
 	for rows.Next() {
 		var n string
 		if err := rows.Scan(&n); err != nil {
-			return nil, reading("the checkpoints", ctx, err)
+			return nil, reading(ctx, "the checkpoints", err)
 		}
 		notes, known[n] = append(notes, n), true
 	}
 	if err := rows.Err(); err != nil {
-		return nil, reading("the checkpoints", ctx, err)
+		return nil, reading(ctx, "the checkpoints", err)
 	}
 	beside, err := os.ReadFile(s.c.Path + ".checkpoints")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -180,7 +180,7 @@ func (s *Store) Checkpoint(ctx context.Context) (string, error) {
 	var signed string
 	err := s.points.QueryRowContext(ctx, "SELECT coalesce((SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1), '')").Scan(&signed)
 	if err != nil {
-		return "", reading("the latest checkpoint", ctx, err)
+		return "", reading(ctx, "the latest checkpoint", err)
 	}
 	return signed, nil
 }

@@ -25,7 +25,7 @@ func (s *Store) Entries(ctx context.Context, q record.EntryQuery) iter.Seq2[reco
 		}
 		rows, err := s.streams.QueryContext(ctx, query, args...)
 		if err != nil {
-			yield(record.Entry{}, reading("the log", ctx, err))
+			yield(record.Entry{}, reading(ctx, "the log", err))
 			return
 		}
 		defer rows.Close()
@@ -34,7 +34,7 @@ func (s *Store) Entries(ctx context.Context, q record.EntryQuery) iter.Seq2[reco
 			var seq uint64
 			var hash, b sql.RawBytes
 			if err := rows.Scan(&seq, &hash, &b); err != nil {
-				yield(record.Entry{}, reading("the log", ctx, err))
+				yield(record.Entry{}, reading(ctx, "the log", err))
 				return
 			}
 			e, err := entryOf(seq, hash, b)
@@ -47,7 +47,7 @@ func (s *Store) Entries(ctx context.Context, q record.EntryQuery) iter.Seq2[reco
 			}
 		}
 		if err := rows.Err(); err != nil {
-			yield(record.Entry{}, reading("the log", ctx, err))
+			yield(record.Entry{}, reading(ctx, "the log", err))
 		}
 	}
 }
@@ -108,7 +108,7 @@ func (s *Store) selectEntries(ctx context.Context, q record.EntryQuery) (string,
 
 // reading says what was being read when an error came; the context's own error
 // is told where it has ended.
-func reading(what string, ctx context.Context, err error) error {
+func reading(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

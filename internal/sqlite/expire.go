@@ -46,14 +46,14 @@ func (s *Store) Expire(ctx context.Context, kind string, before time.Time) (int,
 func (s *Store) lastBefore(ctx context.Context, t time.Time) (int64, error) {
 	var low, high int64
 	if err := s.points.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM entries").Scan(&high); err != nil {
-		return 0, reading("the log", ctx, err)
+		return 0, reading(ctx, "the log", err)
 	}
 	for low < high {
 		middle := (low + high + 1) / 2
 		var hash, b []byte
 		err := s.points.QueryRowContext(ctx, "SELECT hash, record FROM entries WHERE seq = ?", middle).Scan(&hash, &b)
 		if err != nil {
-			return 0, reading("the log", ctx, err)
+			return 0, reading(ctx, "the log", err)
 		}
 		e, err := entryOf(uint64(middle), hash, b)
 		if err != nil {

@@ -11,8 +11,13 @@ import (
 	"touchstone.dev/touchstone/internal/record"
 )
 
-// Fact implements record.Store.
+// Fact implements record.Store. A read of one row takes microseconds, and
+// watching the context meanwhile would take longer.
 func (s *Store) Fact(ctx context.Context, kind, key string) (record.Fact, error) {
+	if err := ctx.Err(); err != nil {
+		return record.Fact{}, err
+	}
+	ctx = context.WithoutCancel(ctx)
 	id, known, err := s.kind(ctx, kind)
 	if err != nil {
 		return record.Fact{}, err
@@ -30,7 +35,7 @@ func (s *Store) Fact(ctx context.Context, kind, key string) (record.Fact, error)
 	case !known || errors.Is(err, sql.ErrNoRows):
 		return record.Fact{}, fmt.Errorf("the fact %s %q: %w", kind, key, record.ErrNotFound)
 	case err != nil:
-		return record.Fact{}, reading(fmt.Sprintf("the fact %s %q", kind, key), ctx, err)
+		return record.Fact{}, reading(ctx, fmt.Sprintf("the fact %s %q", kind, key), err)
 	}
 	return f, nil
 }
@@ -60,7 +65,7 @@ func (s *Store) Facts(ctx context.Context, q record.FactQuery) iter.Seq2[record.
 			return nil
 		})
 		if err != nil && !errors.Is(err, stop) {
-			yield(record.Fact{}, reading("facts of the kind "+q.Kind, ctx, err))
+			yield(record.Fact{}, reading(ctx, "facts of the kind "+q.Kind, err))
 		}
 	}
 }

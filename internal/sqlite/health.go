@@ -41,21 +41,21 @@ func (s *Store) Health(ctx context.Context) error {
 func (s *Store) Check(ctx context.Context) error {
 	rows, err := s.streams.QueryContext(ctx, "PRAGMA integrity_check(20)")
 	if err != nil {
-		return reading("the record", ctx, err)
+		return reading(ctx, "the record", err)
 	}
 	defer rows.Close()
 	var errs []error
 	for rows.Next() {
 		var line string
 		if err := rows.Scan(&line); err != nil {
-			return reading("the record", ctx, err)
+			return reading(ctx, "the record", err)
 		}
 		if line != "ok" {
 			errs = append(errs, fmt.Errorf("%w: %s", record.ErrCorrupt, line))
 		}
 	}
 	if err := rows.Err(); err != nil {
-		errs = append(errs, reading("the record", ctx, err))
+		errs = append(errs, reading(ctx, "the record", err))
 	}
 	if len(errs) == 0 {
 		errs = append(errs, s.checkFacts(ctx))
@@ -68,20 +68,20 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) checkFacts(ctx context.Context) error {
 	tx, err := s.streams.BeginTx(ctx, nil)
 	if err != nil {
-		return reading("the facts", ctx, err)
+		return reading(ctx, "the facts", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it has only read
 	ids := map[tag]int64{}
 	rows, err := tx.QueryContext(ctx, "SELECT kind, tag, id FROM tags")
 	if err != nil {
-		return reading("the tags", ctx, err)
+		return reading(ctx, "the tags", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var t tag
 		var id int64
 		if err := rows.Scan(&t.kind, &t.text, &id); err != nil {
-			return reading("the tags", ctx, err)
+			return reading(ctx, "the tags", err)
 		}
 		ids[t] = id
 	}
@@ -92,18 +92,18 @@ func (s *Store) checkFacts(ctx context.Context) error {
 	var found check
 	rows, err = tx.QueryContext(ctx, "SELECT bucket, fact, bits FROM tagged")
 	if err != nil {
-		return reading("the tags", ctx, err)
+		return reading(ctx, "the tags", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var bucket, fact, bits int64
 		if err := rows.Scan(&bucket, &fact, &bits); err != nil {
-			return reading("the tags", ctx, err)
+			return reading(ctx, "the tags", err)
 		}
 		found.add(bucket, fact, bits)
 	}
 	if err := rows.Err(); err != nil {
-		return reading("the tags", ctx, err)
+		return reading(ctx, "the tags", err)
 	}
 	if found != named {
 		return fmt.Errorf("%w: facts are found by other tags than they have", record.ErrCorrupt)
@@ -116,7 +116,7 @@ func (s *Store) namedTags(ctx context.Context, tx *sql.Tx, ids map[tag]int64) (c
 	var named check
 	rows, err := tx.QueryContext(ctx, "SELECT f.id, f.kind, w.word, "+factColumns+" FROM facts f LEFT JOIN words w ON w.id = f.kind")
 	if err != nil {
-		return named, reading("the facts", ctx, err)
+		return named, reading(ctx, "the facts", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -124,7 +124,7 @@ func (s *Store) namedTags(ctx context.Context, tx *sql.Tx, ids map[tag]int64) (c
 		var id, kind, sum int64
 		var tags, value []byte
 		if err := rows.Scan(&id, &kind, &f.Kind, &f.Key, &f.Seq, &sum, &tags, &value); err != nil {
-			return named, reading("the facts", ctx, err)
+			return named, reading(ctx, "the facts", err)
 		}
 		if err := s.unpackFact(&f, sum, tags, value); err != nil {
 			return named, fmt.Errorf("the fact %s %q: %w", f.Kind, f.Key, err)
@@ -138,7 +138,7 @@ func (s *Store) namedTags(ctx context.Context, tx *sql.Tx, ids map[tag]int64) (c
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return named, reading("the facts", ctx, err)
+		return named, reading(ctx, "the facts", err)
 	}
 	return named, nil
 }
