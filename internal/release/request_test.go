@@ -1,12 +1,14 @@
 package release_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/record"
 	"touchstone.dev/touchstone/internal/release"
 )
 
@@ -154,5 +156,31 @@ func TestImprovement(t *testing.T) {
 	w.pass(24 * time.Hour)
 	if _, given, err = w.Improvement(t.Context(), cart, place, d); err != nil || len(given) != 0 {
 		t.Errorf("after its time: %v, %v", given, err)
+	}
+}
+
+// full is a store whose disk is full.
+type full struct{ record.Store }
+
+func (full) Commit(context.Context, ...record.Change) ([]record.Entry, error) {
+	return nil, record.ErrFull
+}
+
+func TestAFullDiskGrantsNothing(t *testing.T) {
+	w := newWorld(t)
+	q, err := w.Ask(t.Context(), ann, release.Request{Kind: release.KindWaiver, Waiver: waiver()})
+	check(t, err)
+	w.store = full{w.store}
+	w.reopen(t)
+	_, err = w.Approve(t.Context(), dot, q.ID, "")
+	wants(t, err, record.ErrFull)
+	_, err = w.Promote(t.Context(), ann, release.PromotionAsk{Artifacts: []string{"registry.example/cart:1"}, To: "dev"})
+	wants(t, err, record.ErrFull)
+	if got := w.inForce(t); len(got) != 0 {
+		t.Errorf("in force: %v", got)
+	}
+	w.pass(8 * 24 * time.Hour)
+	if q, err = w.Request(t.Context(), q.ID); err != nil || q.State != release.Lapsed {
+		t.Errorf("cannot be read as lapsed: %v, %v", q, err)
 	}
 }
