@@ -28,19 +28,19 @@ import (
 //
 //	seen      repository@digest                              Seen
 //	scan      repository@digest                              Scan, while it waits, runs or has failed
-//	waiting   repository@digest, what asks                   Request to be told of when the scan has ended
+//	waiting   repository@digest, who asks                    Request, of who is told when the scan has ended
 //	decision  its id                                         Decided
 //	ran       cluster/namespace/workload repository@digest   what let a digest into a workload
 //	pin       owner, reference                               the digest that the owner's first pod got
 //	running   cluster/namespace/workload repository@digest   Observed
-//	finding   cluster/namespace repository@digest            what fails there, and since when
+//	finding   cluster/namespace/workload repository@digest   what fails there, and since when
 //	mode      cluster/namespace                              Mode
 //	holds     repository@digest, evidence                    the reverse index (reverse.go)
 //	advisories "index"                                       up to which revision all was decided
 //
 // Its entries are of the kinds decision (a Kept), admission, login, scan, observed,
-// advisories (a Reconsidered) and mode. It keeps in memory what it must not wait for: the queue of scans, what
-// runs, and the modes. So one store has one Door.
+// advisories (a Reconsidered) and mode. It keeps in memory what it must not wait
+// for: the queue of scans, what runs, and the modes. So one store has one Door.
 type Door struct {
 	c        DoorConfig
 	resolver *resolver

@@ -1,10 +1,17 @@
 // Package gate gathers everything that a Case holds, asks Decide, and puts the
-// answer together. Every gate does the same: the command line today, a server at
-// a cluster's door tomorrow; none of them decides.
+// answer together. Every gate does the same, the command line (Gate) and a server
+// at a cluster's door (Door); none of them decides.
 //
 //	reference ─ Open ─► sources ─ inspect ─► evidence ─┐
 //	advisories ─ Match ─► knowledge ────────────────────┼─► Case ─ Decide ─► Check
 //	golden bases ─ Trace ─► lineage ─ rules, waivers ──┘
+//
+// A Door remembers besides: what was seen, what was let in, what runs, and every
+// decision with all that it was taken on.
+//
+//	Request ─ resolve ─► name@digest ─ seen? ─► evidence ─┐
+//	                          └ no ─► queue ─► scan       ├─► Case ─ Decide ─► record ─► Answer
+//	rules, waivers, promotions (Road) ─ what ran before ──┘
 //
 // What lies outside the artifact and fails (a registry, the index, the disk)
 // becomes part of the Case, so that the decision says "undecided" and why; only

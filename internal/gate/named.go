@@ -40,7 +40,38 @@ func parse(reference string) (named, error) {
 	if colon := strings.LastIndexByte(rest, ':'); colon > strings.LastIndexByte(rest, '/') {
 		n.repository, n.tag = rest[:colon], rest[colon+1:]
 	}
+	if !wellFormed(n.repository) {
+		return named{}, fmt.Errorf("%s is not the name of an image", rules.Printable(reference))
+	}
 	return n, nil
+}
+
+// wellFormed reports whether a repository is a registry and a path as the
+// distribution-spec ("Pull") has them. Others read it more leniently, and so
+// "../x" as x of the registry "..".
+func wellFormed(repository string) bool {
+	host, path, _ := strings.Cut(repository, "/")
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+		port := host[colon+1:]
+		if host = host[:colon]; port == "" || strings.Trim(port, "0123456789") != "" {
+			return false
+		}
+	}
+	if host = strings.Trim(host, "[]"); !bounded(strings.ToLower(host)) && !strings.Contains(host, ":") {
+		return false
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if !bounded(part) || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// bounded reports whether a part begins and ends with a letter or digit.
+func bounded(part string) bool {
+	alnum := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
+	return part != "" && alnum(part[0]) && alnum(part[len(part)-1])
 }
 
 // name is what rules about names judge: with the tag where there is one, so that

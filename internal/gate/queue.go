@@ -3,6 +3,7 @@ package gate
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,9 +74,9 @@ type queued struct {
 	Scan
 	durable chan struct{} // closed once it is written down, or has failed to be
 	written bool
-	begun   time.Time       // of the last attempt
-	waiters map[string]bool // who is to be told, by the keys of their facts
-	place   int             // in the heap of those deferred; -1 when it is not there
+	begun   time.Time // of the last attempt
+	waiters []string  // who is to be told, by the keys of their facts
+	place   int       // in the heap of those deferred; -1 when it is not there
 }
 
 // share is the part of the queue, in quarters, that the background may fill: what
@@ -278,13 +279,10 @@ func (q *queue) begin(e *queued) Scan {
 func (q *queue) join(e *queued, who string, most int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if e.waiters[who] || len(e.waiters) >= most {
+	if slices.Contains(e.waiters, who) || len(e.waiters) >= most {
 		return false
 	}
-	if e.waiters == nil {
-		e.waiters = map[string]bool{}
-	}
-	e.waiters[who] = true
+	e.waiters = append(e.waiters, who)
 	return true
 }
 
@@ -292,7 +290,7 @@ func (q *queue) join(e *queued, who string, most int) bool {
 func (q *queue) leave(e *queued, who string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	delete(e.waiters, who)
+	e.waiters = slices.DeleteFunc(e.waiters, func(w string) bool { return w == who })
 }
 
 // await waits until the scan is written down. That takes a commit, never a scan.
