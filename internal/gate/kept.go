@@ -268,9 +268,30 @@ func (d *Door) restorePart(ctx context.Context, digest touchstone.Digest, into a
 	return false, json.NewDecoder(bytes.NewReader(data)).Decode(into)
 }
 
-// entry finds an entry by its id. Ids sort as their sequence numbers do, so that
-// the log is halved until it is found.
+// entry finds the entry of a decision, by the fact that it wrote. Ids alone are no
+// sure way to it: of two decisions at the same moment the later may be written down
+// first.
 func (d *Door) entry(ctx context.Context, id string) (record.Entry, error) {
+	f, err := d.c.Store.Fact(ctx, factDecision, id)
+	if errors.Is(err, record.ErrNotFound) {
+		return d.halve(ctx, id)
+	}
+	if err != nil {
+		return record.Entry{}, fmt.Errorf("finding decision %s: %w", id, err)
+	}
+	for e, err := range d.c.Store.Entries(ctx, record.EntryQuery{After: f.Seq - 1, Limit: 1}) {
+		if err == nil && e.ID != id {
+			break
+		}
+		return e, err
+	}
+	return record.Entry{}, fmt.Errorf("finding decision %s: %w", id, record.ErrNotFound)
+}
+
+// halve looks for an entry by its id where no fact leads to it. Ids sort as their
+// sequence numbers do but for those of the same moment, so that the log is halved
+// until it is found.
+func (d *Door) halve(ctx context.Context, id string) (record.Entry, error) {
 	at := func(q record.EntryQuery) (record.Entry, error) {
 		q.Limit = 1
 		for e, err := range d.c.Store.Entries(ctx, q) {

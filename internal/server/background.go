@@ -2,11 +2,7 @@ package server
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"time"
-
-	"touchstone.dev/touchstone/internal/record"
 )
 
 // background is what goes on while the server serves.
@@ -62,37 +58,8 @@ func (s *Server) tend(ctx context.Context) error {
 	return err
 }
 
-// kinds are those of the entries whose bodies retention ends. The bodies of those
-// who say what people did (promotion, request, approval, waiver, freeze, rules,
-// mode, token, break-glass, backup) are small, and stay.
-func kinds() []string {
-	return []string{"decision", "admission", "login", "scan", "observed", kindOnce}
-}
-
-// retain removes the bodies of entries that are old enough, and says so in the
-// log. The entries stay, and the chain with them.
+// retain removes what retention ends. The entries stay, and the chain with them.
 func (s *Server) retain(ctx context.Context) error {
-	removed := map[string]int{}
-	var errs []error
-	for _, kind := range kinds() {
-		life, named := s.c.Retention[kind]
-		if !named {
-			life = DefaultRetention
-		}
-		if life <= 0 {
-			continue
-		}
-		n, err := s.kept.Expire(ctx, kind, s.now().Add(-life))
-		if errs = append(errs, err); n > 0 {
-			removed[kind] = n
-		}
-	}
-	if len(removed) > 0 {
-		body, err := json.Marshal(removed)
-		if err == nil {
-			_, err = s.store.Commit(ctx, record.Change{Kind: "retention", Actor: actorServer, About: "bodies", Body: body})
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	_, err := s.door.Expire(ctx, s.kept, s.c.Retention)
+	return err
 }

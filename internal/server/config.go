@@ -58,9 +58,9 @@ type Config struct {
 	// Gates make what stands at a cluster's door.
 	Gates []func(*Rooms) (*Gate, error)
 
-	// Retention says how long the bodies of entries of a kind are kept; those of
-	// kinds that it does not name, DefaultRetention.
-	Retention map[string]time.Duration
+	// Retention says how long what entries hold is kept; gate.DefaultRetention and
+	// a week for Idempotency-Keys when nil.
+	Retention gate.Retention
 
 	// Tell is where a person at the first start reads; the token is told there,
 	// once.
@@ -68,10 +68,6 @@ type Config struct {
 	Log  *slog.Logger
 	Now  func() time.Time
 }
-
-// DefaultRetention is how long the bodies of entries are kept: a year and a month,
-// so that a yearly audit finds all of it. The entries themselves stay for ever.
-const DefaultRetention = 396 * 24 * time.Hour
 
 // Rooms are what a Gate works with.
 type Rooms struct {
@@ -115,6 +111,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Tool == "" {
 		c.Tool = actorServer
+	}
+	if c.Retention == nil {
+		c.Retention = gate.DefaultRetention()
+		c.Retention[kindOnce] = 7 * 24 * time.Hour
 	}
 	if c.Tell == nil {
 		c.Tell = io.Discard

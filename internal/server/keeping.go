@@ -85,16 +85,18 @@ func (s *Server) entries(c *call) (*api.Page[api.Entry], error) {
 		}
 	}
 	var out []api.Entry
+	next := ""
 	for e, err := range s.store.Entries(c.Context(), q) {
 		if err != nil {
 			return nil, err
 		}
 		if len(out) == limit {
-			return page(out, strconv.FormatUint(out[limit-1].Seq, 10)), nil
+			next = strconv.FormatUint(out[limit-1].Seq, 10)
+			break
 		}
 		out = append(out, api.Entry{Entry: e})
 	}
-	return page(out, ""), s.fillBodies(c, out)
+	return page(out, next), s.fillBodies(c, out)
 }
 
 // fillBodies adds the bodies that retention has left.

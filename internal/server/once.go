@@ -87,8 +87,16 @@ func (s *Server) once(w http.ResponseWriter, c *call, key string, h handler) err
 		first.status = http.StatusOK
 	}
 	s.finish(c, key, fact, &this, first, seq)
-	w.WriteHeader(first.status)
-	_, err = w.Write(first.body.Bytes())
+	return send(w, first.status, first.body.Bytes())
+}
+
+// send answers with a body, where the status may have one.
+func send(w http.ResponseWriter, status int, body []byte) error {
+	w.WriteHeader(status)
+	if len(body) == 0 {
+		return nil
+	}
+	_, err := w.Write(body)
 	return err
 }
 
@@ -124,11 +132,11 @@ func (s *Server) again(w http.ResponseWriter, c *call, key string, before, this 
 	if err != nil {
 		return fmt.Errorf("reading what the call came to: %w", err)
 	}
-	w.Header().Set("Content-Type", before.Kind)
+	if before.Kind != "" {
+		w.Header().Set("Content-Type", before.Kind)
+	}
 	w.Header().Set("Idempotency-Replayed", "true")
-	w.WriteHeader(before.Status)
-	_, err = w.Write(plain)
-	return err
+	return send(w, before.Status, plain)
 }
 
 func (s *Server) keepDone(ctx context.Context, c *call, key string, this *done, expect record.Condition) (uint64, error) {
