@@ -122,3 +122,47 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTags writes facts with 1,000 tags each, most of them shared, and finds
+// those that have one: 300 facts, or TOUCHSTONE_BENCH_TAGGED.
+func BenchmarkTags(b *testing.B) {
+	facts := 300
+	if n, err := strconv.Atoi(os.Getenv("TOUCHSTONE_BENCH_TAGGED")); err == nil {
+		facts = n
+	}
+	path := filepath.Join(b.TempDir(), "record.db")
+	s := open(b, sqlite.Config{Path: path})
+	begun := time.Now()
+	for i := range facts {
+		tags := make([]string, 0, 1000)
+		for n := range 1000 {
+			// the packages of one of 40 bases, in one of 20 versions each, and some of its own
+			tags = append(tags, fmt.Sprintf("package=pkg:deb/debian/base-%d-lib-%d@1.%d", i%40, n, (i/40+n)%20))
+		}
+		f, err := record.Put("seen", fmt.Sprintf("sha256:%064x", i*7919), "evidence", tags...)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Commit(b.Context(), record.Change{Kind: "scan", Facts: []record.Fact{f}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("write", func(b *testing.B) {
+		b.ReportMetric(float64(time.Since(begun).Microseconds())/float64(facts), "µs/fact")
+		if info, err := os.Stat(path); err == nil {
+			b.ReportMetric(float64(info.Size())/float64(facts), "bytes/fact")
+		}
+	})
+	b.Run("find", func(b *testing.B) {
+		found := 0
+		for i := range b.N {
+			for _, err := range s.Facts(b.Context(), record.FactQuery{Kind: "seen", Tags: []string{fmt.Sprintf("package=pkg:deb/debian/base-%d-lib-%d@1.%d", i%40, i%1000, i%20)}}) {
+				if err != nil {
+					b.Fatal(err)
+				}
+				found++
+			}
+		}
+		b.ReportMetric(float64(found)/float64(b.N), "facts/op")
+	})
+}
