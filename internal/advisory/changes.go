@@ -3,7 +3,6 @@ package advisory
 import (
 	"fmt"
 	"hash/maphash"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -46,41 +45,50 @@ func Keys(packages []touchstone.Package) []PackageKey {
 	})
 }
 
-// Changes yields the keys of which this index says something else than an older
-// one. EPSS scores, which move every day, count as changed when they pass one of
-// the bounds, which are in ascending order.
-func (ix *Index) Changes(old *Index, epss []float64) iter.Seq2[PackageKey, error] {
-	return func(yield func(PackageKey, error) bool) {
-		if ix.reader.Revision() == old.reader.Revision() {
-			return
-		}
-		was, is := old.releases(), ix.releases()
-		for _, family := range slices.Sorted(maps.Keys(union(was, is))) {
-			if was[family] != is[family] && !yield(PackageKey{Family: family}, nil) {
-				return
-			}
-		}
-		gone, fresh, err := index.Summer{Seed: maphash.MakeSeed(), EPSS: epss}.Changed(old.reader, ix.reader)
-		if err != nil {
-			yield(PackageKey{}, fmt.Errorf("compare the advisories with those before: %w", err))
-			return
-		}
-		for _, side := range []struct {
-			of   *Index
-			refs []uint32
-		}{{old, gone}, {ix, fresh}} {
-			for _, ref := range side.refs {
-				p, err := side.of.reader.PackageAt(ref)
-				if err != nil {
-					yield(PackageKey{}, fmt.Errorf("compare the advisories with those before: %w", err))
-					return
-				}
-				if !yield(PackageKey{p.Family, p.Name}, nil) {
-					return
-				}
-			}
+// Summary is what an index says of each package, in a few bytes: enough to tell
+// what another says otherwise.
+type Summary struct {
+	Revision touchstone.Digest
+	summer   index.Summer
+	sums     []index.Sum
+	releases map[string]string
+}
+
+// Summary returns that of the index. EPSS scores, which move every day, are told
+// apart by the bounds alone, which are in ascending order. It compares with those
+// that were made like it; nil is like none before.
+func (ix *Index) Summary(like *Summary, epss []float64) (*Summary, error) {
+	s := &Summary{Revision: ix.reader.Revision(), releases: ix.releases(), summer: index.Summer{EPSS: epss}}
+	if like != nil {
+		s.summer.Seed = like.summer.Seed
+	} else {
+		s.summer.Seed = maphash.MakeSeed()
+	}
+	var err error
+	if s.sums, err = s.summer.Sums(ix.reader); err != nil {
+		return nil, fmt.Errorf("summing up the advisories: %w", err)
+	}
+	return s, nil
+}
+
+// Tells reports whether the summary is of the revision, with the bounds.
+func (s *Summary) Tells(revision touchstone.Digest, epss []float64) bool {
+	return s != nil && s.Revision == revision && slices.Equal(s.summer.EPSS, epss)
+}
+
+// Changes returns the keys of which the index says something else than an older
+// one.
+func (s *Summary) Changes(old *Summary) []PackageKey {
+	var out []PackageKey
+	for _, family := range slices.Sorted(maps.Keys(union(old.releases, s.releases))) {
+		if old.releases[family] != s.releases[family] {
+			out = append(out, PackageKey{Family: family})
 		}
 	}
+	for _, one := range index.Differing(old.sums, s.sums) {
+		out = append(out, PackageKey{one.Family, one.Name})
+	}
+	return out
 }
 
 // releases tells for each family which of its releases the index knows.

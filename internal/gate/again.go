@@ -5,13 +5,15 @@ import (
 	"time"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/advisory"
 	"touchstone.dev/touchstone/internal/rules"
 )
 
 // again is what a Door remembers for deciding again.
 type again struct {
-	mu    sync.Mutex // one Reconsider at a time
-	known string     // of the ground that the last one stood on
+	mu            sync.Mutex        // one Reconsider at a time
+	known         string            // of the ground that the last one stood on
+	summary, next *advisory.Summary // of the advisories that it considered, and of those that it does now
 
 	parsing sync.Mutex
 	parsed  map[touchstone.Digest]*touchstone.Rules

@@ -107,13 +107,17 @@ func (d *Door) Reconsider(ctx context.Context) (Reconsidered, error) {
 	if err := d.decideAgain(ctx, g, affected, &out); err != nil {
 		return out, fmt.Errorf("deciding again about what runs: %w", err)
 	}
+	if err := d.writeReconsidered(ctx, g, &out); err != nil {
+		return out, err
+	}
 	d.carryOver(g)
-	d.again.known = g.known
-	return out, d.writeReconsidered(ctx, g, &out)
+	d.again.known, d.again.summary = g.known, d.again.next
+	return out, nil
 }
 
 // affected returns which artifacts are to be decided again; nil for all.
 func (d *Door) affected(ctx context.Context, out *Reconsidered) (map[string]bool, error) {
+	d.again.next = nil
 	keys, err := d.changed(ctx, out.From)
 	if errors.Is(err, advisory.ErrNoIndex) || errors.Is(err, advisory.ErrDamaged) {
 		out.Everything = true
@@ -131,27 +135,35 @@ func (d *Door) affected(ctx context.Context, out *Reconsidered) (map[string]bool
 // changed returns the packages about which the index says something else than a
 // revision before.
 func (d *Door) changed(ctx context.Context, from touchstone.Digest) (map[string]bool, error) {
-	old, err := d.c.Gate.Advisories.Revision(from)
+	book, err := d.c.Road.Book(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the rules in force: %w", err)
 	}
-	defer old.Close() //nolint:errcheck // it was only read
+	epss := bounds(book.Rules)
+	if !d.again.summary.Tells(from, epss) {
+		old, err := d.c.Gate.Advisories.Revision(from)
+		if err != nil {
+			return nil, err
+		}
+		defer old.Close() //nolint:errcheck // it was only read
+		if d.again.summary, err = old.Summary(nil, epss); err != nil {
+			return nil, err
+		}
+	}
 	now, err := d.c.Gate.Advisories.Index()
 	if err != nil {
 		return nil, err
 	}
 	defer now.Close() //nolint:errcheck // it was only read
-	book, err := d.c.Road.Book(ctx)
+	summary, err := now.Summary(d.again.summary, epss)
 	if err != nil {
-		return nil, fmt.Errorf("reading the rules in force: %w", err)
+		return nil, err
 	}
 	keys := map[string]bool{}
-	for k, err := range now.Changes(old, bounds(book.Rules)) {
-		if err != nil {
-			return nil, err
-		}
+	for _, k := range summary.Changes(d.again.summary) {
 		keys[k.String()] = true
 	}
+	d.again.next = summary
 	return keys, nil
 }
 

@@ -1,10 +1,12 @@
 package index
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
-	"math"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -14,9 +16,8 @@ import (
 // Sum is what is said of one package, in short. Two revisions of the index number
 // their holes and sources differently; the sums name them by what they are.
 type Sum struct {
-	key uint64 // Hash of family and name
-	sum uint64
-	Ref uint32 // for PackageAt
+	Family, Name string
+	key, sum     uint64 // key is Hash of family and name
 }
 
 // Summer makes sums that compare with one another: those of one Summer.
@@ -27,42 +28,31 @@ type Summer struct {
 	EPSS []float64
 }
 
-// Changed returns the refs, each in its own reader, of the packages of which
-// something else is said than before.
-func (s Summer) Changed(before, now *Reader) (gone, fresh []uint32, err error) {
-	var was, is []Sum
-	var errWas, errIs error
-	var both sync.WaitGroup
-	both.Go(func() { was, errWas = s.sums(before) })
-	both.Go(func() { is, errIs = s.sums(now) })
-	both.Wait()
-	if errWas != nil {
-		return nil, nil, errWas
-	}
-	if errIs != nil {
-		return nil, nil, errIs
-	}
-	// Both are in the order of their keys.
+// Differing returns the sums of the packages of which something else is said than
+// before, or nothing any more. Both lists are as Sums returns them.
+func Differing(was, is []Sum) []Sum {
+	var out []Sum
 	for len(was) > 0 || len(is) > 0 {
 		switch {
 		case len(is) == 0 || len(was) > 0 && was[0].key < is[0].key:
-			gone, was = append(gone, was[0].Ref), was[1:]
+			out, was = append(out, was[0]), was[1:]
 		case len(was) == 0 || is[0].key < was[0].key:
-			fresh, is = append(fresh, is[0].Ref), is[1:]
+			out, is = append(out, is[0]), is[1:]
 		default:
 			if was[0].sum != is[0].sum {
-				fresh = append(fresh, is[0].Ref)
+				out = append(out, is[0])
 			}
 			was, is = was[1:], is[1:]
 		}
 	}
-	return gone, fresh, nil
+	return out
 }
 
-// sums returns those of all packages, by key.
-func (s Summer) sums(r *Reader) (list []Sum, err error) {
-	defer guard(&err)()
-	holes, err := s.holes(r)
+// Sums returns those of all packages, by key. It takes about half a second of a
+// processor for 250,000 advisories, and shares that among all there are.
+func (s Summer) Sums(r *Reader) ([]Sum, error) {
+	holes := make([]uint64, r.Holes())
+	err := shared(len(holes), func(from, to int) error { return s.holes(r, holes, from, to) })
 	if err != nil {
 		return nil, err
 	}
@@ -70,38 +60,54 @@ func (s Summer) sums(r *Reader) (list []Sum, err error) {
 	for i, e := range r.meta.Ecosystems {
 		ecosystems[i] = maphash.String(s.Seed, e.Name)
 	}
+	refs, err := r.packageRefs()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Sum, len(refs))
+	err = shared(len(refs), func(from, to int) (err error) {
+		defer guard(&err)()
+		var b []byte
+		for i := from; i < to; i++ {
+			body, err := r.packageBytes(refs[i])
+			if err != nil {
+				return err
+			}
+			if b, err = list[i].take(r, body, b[:0], s.Seed, holes, ecosystems); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b Sum) int { return cmp.Compare(a.key, b.key) })
+	return list, err
+}
+
+// shared calls do for parts of n things, on all processors.
+func shared(n int, do func(from, to int) error) error {
+	parts := runtime.GOMAXPROCS(0)
+	errs := make([]error, parts)
+	var all sync.WaitGroup
+	for i := range parts {
+		all.Go(func() { errs[i] = do(n*i/parts, n*(i+1)/parts) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// packageRefs returns where the packages lie.
+func (r *Reader) packageRefs() (refs []uint32, err error) {
+	defer guard(&err)()
 	length := r.head.spans[secPackages].len
-	var b []byte
 	for at := uint64(0); at < length; {
-		head, err := r.bytes(secPackages, at, min(10, length-at))
+		n, width, err := r.packageLength(at)
 		if err != nil {
 			return nil, err
 		}
-		n, width := binary.Uvarint(head)
-		if width <= 0 || at > math.MaxUint32 {
-			return nil, fmt.Errorf("%w: a package is cut short", ErrDamaged)
-		}
-		body, err := r.bytes(secPackages, at+uint64(width), n)
-		if err != nil {
-			return nil, err
-		}
-		one := Sum{Ref: uint32(at)}
-		if b, err = one.take(r, body, b[:0], s.Seed, holes, ecosystems); err != nil {
-			return nil, err
-		}
-		list = append(list, one)
+		refs = append(refs, uint32(at))
 		at += uint64(width) + n
 	}
-	slices.SortFunc(list, func(a, b Sum) int {
-		switch {
-		case a.key < b.key:
-			return -1
-		case a.key > b.key:
-			return 1
-		}
-		return 0
-	})
-	return list, nil
+	return refs, nil
 }
 
 // take reads one package. Versions, ranges and imports lie in it as they are, so
@@ -109,8 +115,8 @@ func (s Summer) sums(r *Reader) (list []Sum, err error) {
 func (one *Sum) take(r *Reader, body, b []byte, seed maphash.Seed, holes, ecosystems []uint64) ([]byte, error) {
 	le := binary.LittleEndian
 	w := wire.NewReader(body)
-	family, name := string(w.Bytes()), string(w.Bytes())
-	one.key = Hash(family, name)
+	one.Family, one.Name = string(w.Bytes()), string(w.Bytes())
+	one.key = Hash(one.Family, one.Name)
 	w.Byte()
 	w.Uint()
 	for range w.Count(1) {
@@ -171,22 +177,22 @@ func skipDetails(w *wire.Reader, flags byte) {
 	}
 }
 
-// holes returns the sums of all holes, by number. Where a hole is mentioned
-// belongs to the packages, and is left out.
-func (s Summer) holes(r *Reader) ([]uint64, error) {
-	sums := make([]uint64, r.Holes())
+// holes makes the sums of some holes, by number. Where a hole is mentioned belongs
+// to the packages, and is left out.
+func (s Summer) holes(r *Reader, sums []uint64, from, to int) (err error) {
+	defer guard(&err)()
 	b := make([]byte, 0, 1024)
-	for n := range sums {
+	for n := from; n < to; n++ {
 		record, err := r.holeBytes(uint32(n))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if b, err = s.takeHole(r, record, b[:0]); err != nil {
-			return nil, err
+			return err
 		}
 		sums[n] = maphash.Bytes(s.Seed, b)
 	}
-	return sums, nil
+	return nil
 }
 
 // takeHole appends what a hole is, in the order of appendHole: names instead of

@@ -100,18 +100,32 @@ func (r *Reader) Package(family, name string) (p *Package, err error) {
 // PackageAt returns the package that a hole refers to.
 func (r *Reader) PackageAt(ref uint32) (p *Package, err error) {
 	defer guard(&err)()
-	b, err := r.bytes(secPackages, uint64(ref), min(10, r.head.spans[secPackages].len-min(uint64(ref), r.head.spans[secPackages].len)))
+	b, err := r.packageBytes(ref)
 	if err != nil {
 		return nil, err
 	}
-	n, width := binary.Uvarint(b)
-	if width <= 0 {
-		return nil, fmt.Errorf("%w: a package is cut short", ErrDamaged)
-	}
-	if b, err = r.bytes(secPackages, uint64(ref)+uint64(width), n); err != nil {
+	return decodePackage(b)
+}
+
+func (r *Reader) packageBytes(ref uint32) ([]byte, error) {
+	n, width, err := r.packageLength(uint64(ref))
+	if err != nil {
 		return nil, err
 	}
-	return decodePackage(b)
+	return r.bytes(secPackages, uint64(ref)+uint64(width), n)
+}
+
+// packageLength returns how long the record of a package is, and its head.
+func (r *Reader) packageLength(at uint64) (n uint64, width int, err error) {
+	length := r.head.spans[secPackages].len
+	b, err := r.bytes(secPackages, at, min(binary.MaxVarintLen64, length-min(at, length)))
+	if err != nil {
+		return 0, 0, err
+	}
+	if n, width = binary.Uvarint(b); width <= 0 {
+		return 0, 0, fmt.Errorf("%w: a package is cut short", ErrDamaged)
+	}
+	return n, width, nil
 }
 
 // Named returns the numbers of the holes that have the name; none when no
