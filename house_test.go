@@ -32,7 +32,7 @@ func TestTheRootImportsTheStandardLibraryAlone(t *testing.T) {
 func floors() [][]string {
 	return [][]string{
 		{""},
-		{"artifact", "blob", "gosym", "pin", "record", "rules", "makeimage", "wholefile", "unprivileged"},
+		{"artifact", "blob", "gosym", "packed", "pin", "record", "rules", "makeimage", "wholefile", "unprivileged"},
 		{"manifest", "sqlite", "cluster"},
 		{"inspect", "advisory", "golden", "storetest"},
 		{"gate", "report"},

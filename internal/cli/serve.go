@@ -124,7 +124,7 @@ type atTheDoor struct {
 
 func (s *serving) atTheDoor() (atTheDoor, error) {
 	if s.kubeconfig == "" && !s.inCluster {
-		return atTheDoor{}, nil
+		return atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){alone(s.own)}}, nil
 	}
 	config, err := kube.Connect(s.kubeconfig)
 	if err != nil {

@@ -36,19 +36,8 @@ func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate
 		}
 		rooms.Door.Allowed(func(r gate.Request) { nudge(cluster, r, rooms.Log) })
 		keeper := install.Keeper{Client: client, Namespace: own, Bundle: rooms.CABundle, Log: rooms.Log}
-		webhook := admit.New(admit.Config{
-			Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Own: own,
-			Reports: func(namespace string) bool {
-				mode, err := rooms.Door.Mode(context.Background(), rooms.Cluster, namespace)
-				return err == nil && !mode.Enforced // what is not known is enforced
-			},
-			Announce: func(g admit.Glass) {
-				rooms.Log.Warn("the glass was broken", "by", g.By, "namespace", g.Namespace, "reason", g.Reason)
-			},
-			Log: rooms.Log, Now: rooms.Now,
-		})
 		return &server.Gate{
-			Webhook: webhook,
+			Webhook: webhook(rooms, cluster, own),
 			Run: func(ctx context.Context) error {
 				g, ctx := errgroup.WithContext(ctx)
 				g.Go(func() error { return cluster.Run(ctx, rooms.Door) })
@@ -63,6 +52,28 @@ func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate
 			},
 		}, nil
 	}
+}
+
+// alone makes the webhook where no cluster can be asked: it knows what each review
+// says.
+func alone(own string) func(*server.Rooms) (*server.Gate, error) {
+	return func(rooms *server.Rooms) (*server.Gate, error) {
+		return &server.Gate{Webhook: webhook(rooms, admit.Alone{}, own)}, nil
+	}
+}
+
+func webhook(rooms *server.Rooms, cluster admit.Cluster, own string) *admit.Webhook {
+	return admit.New(admit.Config{
+		Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Own: own,
+		Reports: func(namespace string) bool {
+			mode, err := rooms.Door.Mode(context.Background(), rooms.Cluster, namespace)
+			return err == nil && !mode.Enforced // what is not known is enforced
+		},
+		Announce: func(g admit.Glass) {
+			rooms.Log.Warn("the glass was broken", "by", g.By, "namespace", g.Namespace, "reason", g.Reason)
+		},
+		Log: rooms.Log, Now: rooms.Now,
+	})
 }
 
 // nudge tells an owner that waits; when that fails it asks again by itself, later.

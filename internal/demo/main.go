@@ -1,5 +1,6 @@
 // Command demo is "make run": it makes two real images without Docker, judges
-// them with the touchstone that was just built, and shows what it prints.
+// them with the touchstone that was just built, sends both through the front door
+// of a server, and shows what is printed.
 //
 // The images are touchstone itself alone on nothing, and an old Go program with
 // known holes on an old base, which are found by the module proxy and beside the
@@ -7,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -77,13 +79,19 @@ func run(ctx context.Context, out io.Writer) error {
 	if err := d.judge(ctx, self, "registry.example/touchstone:today"); err != nil {
 		return err
 	}
+	images := [][2]string{{self, "touchstone:today"}}
 	old, base, err := d.oldImage(ctx)
 	if err != nil {
 		d.say("2. left out: an old program could not be built: %v", err)
-		return nil
+	} else {
+		d.say("2. cfssl 1.6.0 of 2021%s", base)
+		if err := d.judge(ctx, old, "registry.example/pki/cfssl:1.6.0"); err != nil {
+			return err
+		}
+		images = append(images, [2]string{old, "pki/cfssl:1.6.0"})
 	}
-	d.say("2. cfssl 1.6.0 of 2021%s", base)
-	return d.judge(ctx, old, "registry.example/pki/cfssl:1.6.0")
+	d.say("3. Both at the front door of a server: what was never seen is refused, and scanned by itself")
+	return d.frontDoor(ctx, images)
 }
 
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, "\n"+format+"\n\n", args...) }
@@ -163,7 +171,8 @@ func (d *demo) writeRules(ctx context.Context, fresh bool) error {
 			return err
 		}
 	}
-	return os.WriteFile(d.rules, out, 0o644)
+	place := "places:\n  - {namespace: " + namespace + ", environment: test, owner: team-shop}\n"
+	return os.WriteFile(d.rules, bytes.Replace(out, []byte("places:\n"), []byte(place), 1), 0o644)
 }
 
 // withoutStale has the row stale-advisories allow any age.
