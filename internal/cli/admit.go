@@ -84,7 +84,7 @@ func (p *program) showStatus(w io.Writer, all []api.Workload, modes []gate.Mode)
 			if enforced[one.Place.Namespace] {
 				mode = "enforced"
 			}
-			fmt.Fprintf(t, "  %s\t%s %s\t%s\t%s\t%s\n", plain(one.Place.Namespace+" ("+mode+")"), plain(one.Workload.Kind), plain(one.Workload.Name), plain(one.Reference), verdict)
+			fmt.Fprintf(t, "  %s\t%s %s\t%s\t%s\n", plain(one.Place.Namespace+" ("+mode+")"), plain(one.Workload.Kind), plain(one.Workload.Name), plain(one.Reference), verdict)
 			for j := range one.Findings {
 				f := &one.Findings[j]
 				fmt.Fprintf(t, "  \t\t%s\tmend by %s\n", plain(f.Rule+" "+f.Thing), p.moment(f.Deadline))
