@@ -65,18 +65,23 @@ func (w *Webhook) key(namespace string, of touchstone.Workload) string {
 	return strings.Join([]string{w.c.Name, namespace, of.Kind, of.Name}, "/")
 }
 
+// annotated reports whether the annotation comes with this write, or changes.
+func (r *request) annotated() bool {
+	reason, has := r.Object.Metadata.Annotations[Annotation]
+	before, had := r.Old.Metadata.Annotations[Annotation]
+	return has && !(r.Operation == "UPDATE" && had && before == reason)
+}
+
 // breaks looks whether a person breaks the glass by this write: the annotation is
 // new or has another reason, on something that nothing keeps. Who may not is
 // refused, even if nothing else is wrong: nobody is to find out later that it did
 // not count.
 func (w *Webhook) breaks(ctx context.Context, r *request, bare bool) (*Glass, *answer, error) {
-	reason, has := r.Object.Metadata.Annotations[Annotation]
-	before, had := r.Old.Metadata.Annotations[Annotation]
-	if !bare || !has || r.Operation == "UPDATE" && had && before == reason {
+	if !bare || !r.annotated() {
 		return nil, nil, nil
 	}
 	const longest = 500
-	reason = strings.TrimSpace(reason)
+	reason := strings.TrimSpace(r.Object.Metadata.Annotations[Annotation])
 	if reason == "" || len(reason) > longest {
 		no := refused(text("refused: breaking the glass takes a reason, of at most 500 bytes", "kubectl annotate … "+Annotation+"='why it cannot wait'"))
 		return nil, &no, nil

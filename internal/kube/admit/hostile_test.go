@@ -82,6 +82,9 @@ func TestWhatFailsInsideLetsNothingIn(t *testing.T) {
 					t.Errorf("%v: %s", got.Allowed, message(got))
 				}
 			}
+			if got := f.send("Pod", relabelled(pod(root)), onto(pod(root))); !got.Allowed {
+				t.Errorf("what runs cannot be labelled: %s", message(got))
+			}
 			if name == "the door" && !strings.Contains(message(f.send("Pod", pod(at(cart, one)))), "fix: look at its disk") {
 				t.Error("what to do is not told")
 			}
@@ -151,6 +154,7 @@ func FuzzReview(f *testing.F) {
 	hook := admit.New(admit.Config{Door: d, Road: d, Cluster: c, Store: storetest.Open(f), Own: "touchstone", MaxReview: 1 << 20, Log: quiet})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		front := &front{TB: t, desk: d, town: c, hook: hook}
+		front.post(admit.PathMutate, body)
 		status, data := front.post(admit.PathValidate, body)
 		if status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge {
 			return

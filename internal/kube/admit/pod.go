@@ -22,6 +22,9 @@ func (w *Webhook) pod(ctx context.Context, r *request, mutate bool) (answer, err
 	if r.Operation == "UPDATE" {
 		parts = changed(parts, r.Old.Spec.parts())
 	}
+	if len(parts) == 0 && !r.annotated() {
+		return passed(), nil // whatever fails inside, what runs can be labelled and ended
+	}
 	k, err := w.keeper(ctx, r)
 	if err != nil {
 		return answer{}, err
@@ -30,12 +33,8 @@ func (w *Webhook) pod(ctx context.Context, r *request, mutate bool) (answer, err
 	if err != nil || no != nil {
 		return orRefused(no), err
 	}
-	switch {
-	case len(parts) > 0:
-	case breaking != nil:
+	if len(parts) == 0 {
 		return passed(warning("no glass is broken: this changes nothing that would be judged")), nil
-	default:
-		return passed(), nil
 	}
 	place, err := w.place(ctx, r.Namespace, r.Object.Metadata.Labels)
 	if err != nil {
