@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -51,6 +52,7 @@ type Cluster struct {
 	admin   *rest.Config
 	client  *kubernetes.Clientset
 	lock    *os.File // held while the machine's one node is ours
+	relay   net.Listener
 }
 
 // patience bounds every wait for a part of the cluster.
@@ -138,9 +140,12 @@ func (c *Cluster) Halt() {
 func (c *Cluster) Stop() error {
 	c.Halt()
 	var err error
+	if c.relay != nil {
+		err = c.relay.Close()
+	}
 	if c.dir != "" {
 		if c.options.Node {
-			err = cleanNode(c.dir)
+			err = errors.Join(err, cleanNode(c.dir))
 		}
 		err = errors.Join(err, os.RemoveAll(c.dir))
 	}

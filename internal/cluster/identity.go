@@ -51,7 +51,7 @@ func (c *Cluster) makeIdentities() error {
 	if err := a.make("ca", pkix.Name{CommonName: "ca"}); err != nil {
 		return err
 	}
-	here := []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(nodeAddress), net.IPv4(10, 96, 0, 1)}
+	here := []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(nodeAddress), net.ParseIP(apiService)}
 	names := []string{"localhost", "kubernetes.default.svc", nodeName}
 	if err := a.make("apiserver", pkix.Name{CommonName: "kube-apiserver"}, serves(names, here)); err != nil {
 		return err

@@ -19,12 +19,15 @@ import (
 )
 
 // The node's network: one bridge that is the node's address and the pods'
-// gateway. Nothing is forwarded, and nothing leaves it.
+// gateway. Nothing is forwarded, and nothing leaves it. Of the Services pods reach
+// the API server's alone.
 const (
 	nodeName     = "node1"
 	bridge       = "touchstone0"
 	subnet       = "10.244.77.0/24"
 	nodeAddress  = "10.244.77.1"
+	services     = "10.96.0.0/16"
+	apiService   = "10.96.0.1" // the first of services is "kubernetes"
 	pluginFolder = "/usr/lib/cni"
 	pauseImage   = "localhost/pause:1"
 )
@@ -35,6 +38,9 @@ func (c *Cluster) node(ctx context.Context, p programs) ([]*daemon, error) {
 		return nil, err
 	}
 	if err := makeBridge(ctx, p["ip"]); err != nil {
+		return nil, err
+	}
+	if err := c.serveAPI(ctx); err != nil {
 		return nil, err
 	}
 	files := map[string]string{
@@ -91,7 +97,7 @@ func BuildImage(files []makeimage.File, more ...makeimage.Layer) (v1.Image, erro
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	program := filepath.Join(dir, "pause")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "touchstone.dev/touchstone/internal/cluster/pause")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, "touchstone.dev/touchstone/internal/cluster/pause")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the pause program: %w\n%s", err, out)
@@ -184,6 +190,7 @@ func makeBridge(ctx context.Context, ip string) error {
 		{"link", "set", "lo", "up"},
 		{"link", "add", bridge, "type", "bridge"},
 		{"addr", "replace", nodeAddress + "/24", "dev", bridge},
+		{"addr", "replace", apiService + "/32", "dev", bridge},
 		{"link", "set", bridge, "up"},
 	} {
 		if _, err := net.InterfaceByName(bridge); args[1] == "add" && err == nil {

@@ -10,8 +10,8 @@ func socket(dir string) string { return filepath.Join(dir, "run", "containerd.so
 
 func (c *Cluster) networkConfig() string {
 	return fmt.Sprintf(`{"cniVersion": "0.4.0", "name": %q, "plugins": [{"type": "bridge", "bridge": %[1]q, "isGateway": false, "ipMasq": false,
- "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": %q}]]}}]}
-`, bridge, filepath.Join(c.dir, "run", "addresses"), subnet)
+ "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": %q}]], "routes": [{"dst": %q, "gw": %q}]}}]}
+`, bridge, filepath.Join(c.dir, "run", "addresses"), subnet, services, nodeAddress)
 }
 
 // containerdConfig is read by containerd 1.6 and by 2. Where a test runs there

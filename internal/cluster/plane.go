@@ -20,7 +20,7 @@ func (c *Cluster) controlPlane(p programs) []*daemon {
 	}
 	api := []string{
 		p["kube-apiserver"], "--etcd-servers=" + etcd, "--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", c.ports.api),
-		"--advertise-address=" + advertised, "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.96.0.0/16",
+		"--advertise-address=" + advertised, "--endpoint-reconciler-type=none", "--service-cluster-ip-range=" + services,
 		"--allow-privileged", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 		"--client-ca-file=" + file("ca.crt"), "--tls-cert-file=" + file("apiserver.crt"), "--tls-private-key-file=" + file("apiserver.key"),
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + file("service-accounts.crt"),
@@ -29,7 +29,8 @@ func (c *Cluster) controlPlane(p programs) []*daemon {
 	}
 	if c.options.Node {
 		api = append(api, "--kubelet-certificate-authority="+file("ca.crt"), "--kubelet-client-certificate="+file("apiserver-kubelet.crt"),
-			"--kubelet-client-key="+file("apiserver-kubelet.key"), "--kubelet-preferred-address-types=InternalIP")
+			"--kubelet-client-key="+file("apiserver-kubelet.key"), "--kubelet-preferred-address-types=InternalIP",
+			"--enable-aggregator-routing") // webhooks by Service are called at the pod's address: there is no kube-proxy
 	} else {
 		api = append(api, "--disable-admission-plugins=ServiceAccount") // no controller makes the account that it asks for
 	}

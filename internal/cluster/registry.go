@@ -21,7 +21,8 @@ import (
 
 // Registry is a registry in this process, on a port of its own.
 type Registry struct {
-	// Host is its name in references: "127.0.0.1:40123".
+	// Host is its name in references: "10.244.77.1:40123", where pods reach it too;
+	// "127.0.0.1:40123" without a node.
 	Host string
 
 	mu             sync.Mutex
@@ -32,7 +33,11 @@ type Registry struct {
 // Registry starts a registry from which the node pulls, until the test ends.
 func (c *Cluster) Registry(t testing.TB) *Registry {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address := "127.0.0.1"
+	if c.options.Node {
+		address = nodeAddress
+	}
+	l, err := net.Listen("tcp", address+":0")
 	if err != nil {
 		t.Fatal(err)
 	}

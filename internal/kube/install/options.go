@@ -18,8 +18,7 @@ type Options struct {
 	URL string
 	// Namespace is the gate's own; "touchstone" when empty.
 	Namespace string
-	// Args are those of touchstone in the Deployment; "serve --data /data" when
-	// empty.
+	// Args are added to those with which the Deployment runs "touchstone serve".
 	Args []string
 	// CABundle is what the server's certificate is signed by, in PEM. Apply asks the
 	// server that it installs when it is empty; without an Image it is needed.
@@ -54,9 +53,6 @@ func (o *Options) complete() error {
 	if o.Namespace == "" {
 		o.Namespace = Name
 	}
-	if len(o.Args) == 0 {
-		o.Args = []string{"serve", "--data", "/data"}
-	}
 	if o.System == nil {
 		o.System = admit.DefaultSystem()
 	}
@@ -73,8 +69,9 @@ func (o *Options) lenient() []string {
 	return slices.Compact(all)
 }
 
-// ServiceHosts are the names by which the API server calls a server in the cluster:
-// its certificate must be for them.
-func ServiceHosts(namespace string) []string {
-	return []string{Name + "." + namespace + ".svc", Name + "." + namespace + ".svc.cluster.local"}
+// serviceHosts are the names by which the API server and people in the cluster call
+// the server: its certificate is for them.
+func (o *Options) serviceHosts() []string {
+	host := Name + "." + o.Namespace + ".svc"
+	return []string{host, host + ".cluster.local"}
 }

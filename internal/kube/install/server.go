@@ -1,6 +1,8 @@
 package install
 
 import (
+	"fmt"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -10,8 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Port is what the server in the cluster listens on.
-const Port = 8443
+// The server in the cluster listens on two ports: people and pipelines call the
+// one, the API server the other. The Service has the first as 443.
+const (
+	apiPort     = 8443
+	webhookPort = 9443
+)
 
 // nobody is the user of the server: any that is not root.
 const nobody = int64(65532)
@@ -26,7 +32,7 @@ func (o *Options) namespace() *corev1.Namespace {
 	return n
 }
 
-// server is what runs the server in the cluster.
+// serverObjects are what runs the server in the cluster.
 func (o *Options) serverObjects() ([]runtime.Object, error) {
 	claim, err := o.claim()
 	if err != nil {
@@ -57,7 +63,10 @@ func (o *Options) claim() (*corev1.PersistentVolumeClaim, error) {
 
 func (o *Options) service() *corev1.Service {
 	s := &corev1.Service{ObjectMeta: o.meta(o.Namespace), Spec: corev1.ServiceSpec{
-		Selector: labels(), Ports: []corev1.ServicePort{{Name: "https", Port: 443, TargetPort: intstr.FromInt32(Port), Protocol: corev1.ProtocolTCP}},
+		Selector: labels(), Ports: []corev1.ServicePort{
+			{Name: "https", Port: 443, TargetPort: intstr.FromInt32(apiPort), Protocol: corev1.ProtocolTCP},
+			{Name: "webhook", Port: webhookPort, TargetPort: intstr.FromInt32(webhookPort), Protocol: corev1.ProtocolTCP},
+		},
 	}}
 	s.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
 	return s
@@ -86,11 +95,11 @@ func (o *Options) pod() corev1.PodSpec {
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 		Containers: []corev1.Container{{
-			Name: Name, Image: o.Image, Args: o.Args,
-			Ports: []corev1.ContainerPort{{Name: "https", ContainerPort: Port, Protocol: corev1.ProtocolTCP}},
-			Env: []corev1.EnvVar{{Name: "TOUCHSTONE_NAMESPACE", ValueFrom: &corev1.EnvVarSource{
-				FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"},
-			}}},
+			Name: Name, Image: o.Image, Args: o.serve(),
+			Ports: []corev1.ContainerPort{
+				{Name: "https", ContainerPort: apiPort, Protocol: corev1.ProtocolTCP},
+				{Name: "webhook", ContainerPort: webhookPort, Protocol: corev1.ProtocolTCP},
+			},
 			SecurityContext: &corev1.SecurityContext{
 				AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 			},
@@ -108,18 +117,30 @@ func (o *Options) pod() corev1.PodSpec {
 	}
 }
 
+// serve is how touchstone is called.
+func (o *Options) serve() []string {
+	args := []string{
+		"serve", "--data", "/data", "--in-cluster", "--namespace", o.Namespace,
+		"--listen", fmt.Sprintf(":%d", apiPort), "--webhook-listen", fmt.Sprintf(":%d", webhookPort),
+	}
+	for _, h := range o.serviceHosts() {
+		args = append(args, "--hostname", h)
+	}
+	return append(args, o.Args...)
+}
+
 func probe(path string, seconds int32) *corev1.Probe {
 	return &corev1.Probe{
-		ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(Port), Scheme: corev1.URISchemeHTTPS}},
+		ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(apiPort), Scheme: corev1.URISchemeHTTPS}},
 		PeriodSeconds: seconds, TimeoutSeconds: 5,
 	}
 }
 
 func (o *Options) networkPolicy() *networkingv1.NetworkPolicy {
-	port, tcp := intstr.FromInt32(Port), corev1.ProtocolTCP
+	api, webhook, tcp := intstr.FromInt32(apiPort), intstr.FromInt32(webhookPort), corev1.ProtocolTCP
 	p := &networkingv1.NetworkPolicy{ObjectMeta: o.meta(o.Namespace), Spec: networkingv1.NetworkPolicySpec{
 		PodSelector: metav1.LabelSelector{MatchLabels: labels()}, PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
-		Ingress: []networkingv1.NetworkPolicyIngressRule{{Ports: []networkingv1.NetworkPolicyPort{{Port: &port, Protocol: &tcp}}}},
+		Ingress: []networkingv1.NetworkPolicyIngressRule{{Ports: []networkingv1.NetworkPolicyPort{{Port: &api, Protocol: &tcp}, {Port: &webhook, Protocol: &tcp}}}},
 	}}
 	p.SetGroupVersionKind(networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"))
 	return p

@@ -52,7 +52,7 @@ func (o *Options) entries(path string) []entry {
 		url := o.URL + path
 		client.URL = &url
 	} else {
-		port := int32(443)
+		port := int32(webhookPort)
 		client.Service = &admission.ServiceReference{Namespace: o.Namespace, Name: Name, Path: &path, Port: &port}
 	}
 	on := metav1.LabelSelectorRequirement{Key: kube.LabelGate, Operator: metav1.LabelSelectorOpNotIn, Values: []string{kube.GateOff}}
