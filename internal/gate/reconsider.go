@@ -350,12 +350,12 @@ func (d *Door) carryOver(g *ground) {
 	if d.again.known == "" || rest != before {
 		return
 	}
-	was := ground{rules: g.rules, known: d.again.known}
+	was, now := (&ground{rules: g.rules, known: d.again.known}).id(), g.id()
 	d.observed.mu.Lock()
 	defer d.observed.mu.Unlock()
 	for key, j := range d.observed.judged {
-		if o := d.observed.all[key]; o != nil && j.ground == was.id() && !wanting(o) {
-			j.ground = g.id()
+		if o := d.observed.all[key]; o != nil && j.ground == was && !wanting(o) {
+			j.ground = now
 			d.observed.judged[key] = j
 		}
 	}

@@ -83,10 +83,8 @@ func (a *answer) worsen(b answer) {
 
 // collect finds what runs and what was decided, by evidence.
 func (s *simulation) collect(ctx context.Context) error {
-	running := s.observed.list()
 	byArtifact := map[string]map[string]*subject{}
-	for i := range running {
-		o := &running[i]
+	for _, o := range s.running() {
 		if o.Repository == "" || !o.Digest.Valid() {
 			continue
 		}
@@ -123,6 +121,18 @@ func (s *simulation) collect(ctx context.Context) error {
 		}
 	}
 	return s.collectPast(ctx)
+}
+
+// running returns what runs, in the order of its keys. What is taken in is never
+// changed but replaced, so that nothing is copied.
+func (s *simulation) running() []*Observed {
+	s.observed.mu.RLock()
+	defer s.observed.mu.RUnlock()
+	out := make([]*Observed, 0, len(s.observed.all))
+	for _, key := range slices.Sorted(maps.Keys(s.observed.all)) {
+		out = append(out, s.observed.all[key])
+	}
+	return out
 }
 
 func (s *simulation) on(evidence touchstone.Digest) *tried {
