@@ -376,3 +376,30 @@ func BenchmarkPutSmall(b *testing.B) {
 		put(b, s, fmt.Appendf(nil, "%d", i))
 	}
 }
+
+func TestKeptStaysUntilItIsDropped(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Keep("kind", "key", []byte("stays")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutRecord("kind", "key", []byte("goes")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Prune(0); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Kept("kind", "key"); err != nil || string(got) != "stays" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := s.Record("kind", "key"); !errors.Is(err, ErrAbsent) {
+		t.Errorf("the record was not pruned: %v", err)
+	}
+	for range 2 {
+		if err := s.Drop("kind", "key"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Kept("kind", "key"); !errors.Is(err, ErrAbsent) {
+		t.Errorf("dropped: %v", err)
+	}
+}

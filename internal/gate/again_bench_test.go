@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/advisory"
 	"touchstone.dev/touchstone/internal/advisory/synthetic"
@@ -88,7 +90,8 @@ func newFleet(b testing.TB, n int) *fleet {
 // fill writes down what runs, as scans and snapshots do.
 func (f *fleet) fill(b testing.TB, n int) {
 	b.Helper()
-	random := rand.New(rand.NewPCG(1, 2))
+	var keeping errgroup.Group
+	keeping.SetLimit(32) // each waits for the disk most of the time
 	var facts []record.Fact
 	commit := func(least int) {
 		if len(facts) < least {
@@ -106,10 +109,8 @@ func (f *fleet) fill(b testing.TB, n int) {
 		facts = append(facts, fact)
 	}
 	for i := range max(1, n/5) {
-		e := syntheticEvidence(random, i)
-		if err := f.c.Gate.Inspector.Keep(e); err != nil {
-			b.Fatal(err)
-		}
+		e := syntheticEvidence(rand.New(rand.NewPCG(1, uint64(i))), i)
+		keeping.Go(func() error { return f.c.Gate.Inspector.Keep(e) })
 		repository, digest := fmt.Sprintf("registry.example/team-%d/app-%d", i%50, i%4000), digestOf(fmt.Append(nil, "image ", i))
 		key := artifactKey(repository, digest)
 		add(record.Put(factSeen, key, Seen{Repository: repository, Digest: digest, At: moment0, Platforms: []SeenPlatform{{"linux/amd64", digest, e.Config, e.ID}}}))
@@ -126,6 +127,9 @@ func (f *fleet) fill(b testing.TB, n int) {
 		commit(500)
 	}
 	commit(1)
+	if err := keeping.Wait(); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // syntheticEvidence is that of an image of 200 packages: one of 40 bases of Debian, and an
