@@ -198,7 +198,7 @@ func (a *asking) enqueue(ctx context.Context) error {
 		e, fresh, ok := a.queue.reserve(s)
 		switch {
 		case !ok:
-			a.problem = fmt.Sprintf("it was not seen before, and %d others wait to be inspected already\nhint: try again in a minute", a.c.Queue)
+			a.problem = "it was not seen before, and too many others wait to be inspected already\nhint: try again in a minute"
 			return nil
 		case !fresh:
 			written, err := a.queue.await(ctx, e)

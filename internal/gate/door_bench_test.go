@@ -22,6 +22,7 @@ func BenchmarkAsk(b *testing.B) {
 	for _, waiting := range []int{0, 10_000} {
 		for i := range waiting {
 			other := h.pod("shop/cart@sha256:"+strings.Repeat("0", 58)+strconv.Itoa(100_000+i), "prod")
+			other.Question.Place.Namespace = "shop-" + strconv.Itoa(i%10)
 			h.ask(b, other)
 		}
 		b.Run(strconv.Itoa(waiting)+"Waiting", func(b *testing.B) {

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,40 @@ func TestAFailureThatPassesIsTriedAgain(t *testing.T) {
 	h.clock.pass(time.Minute)
 	h.scanned(t, 1)
 	expect(t, h.ask(t, r), touchstone.Allowed, "")
+}
+
+func TestWhatNobodyAsksForAnyMoreIsForgotten(t *testing.T) {
+	h := newHouse(t, nil)
+	h.run(t)
+	h.ask(t, h.pod("shop/none@sha256:"+strings.Repeat("ab", 32), "prod"))
+	failed := func(e gate.Event) bool { return e.Scan != nil && e.Scan.State == gate.ScanFailed }
+	h.await(t, 1, failed)
+	h.clock.pass(time.Hour)
+	h.await(t, 1, failed)
+	h.clock.pass(24 * time.Hour)
+	for limit := time.Now().Add(10 * time.Second); h.Stats().Waiting+h.Stats().Running > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("it is still tried again")
+		}
+	}
+	if scans, _, err := h.Scans(t.Context(), "", 0); err != nil || len(scans) != 0 {
+		t.Errorf("%d scans are written down (%v)", len(scans), err)
+	}
+}
+
+func TestOneWhoAsksForManyKeepsNobodyOut(t *testing.T) {
+	h := newHouse(t, func(c *gate.DoorConfig) { c.Queue = 40 })
+	for i := range 31 {
+		a := h.ask(t, h.pod(fmt.Sprintf("shop/cart@sha256:%064d", i), "prod"))
+		if want := touchstone.Refused; i < 30 && a.Decision.Verdict != want || i == 30 && a.Decision.Verdict != touchstone.Undecided {
+			t.Fatalf("number %d is %s", i, a.Decision.Verdict)
+		}
+	}
+	other := h.pod("shop/cart@sha256:"+strings.Repeat("f", 64), "prod")
+	other.Question.Place.Namespace = "till"
+	if a := h.ask(t, other); !a.Scanning {
+		t.Error("another finds no room")
+	}
 }
 
 func TestAnIndexIsJudgedByTheWorstThatPlacesRun(t *testing.T) {

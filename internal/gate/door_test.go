@@ -468,8 +468,9 @@ func TestAFullQueueLetsNothingIn(t *testing.T) {
 	h := newHouse(t, func(c *gate.DoorConfig) { c.Queue = 2 })
 	for i, want := range []touchstone.Verdict{touchstone.Refused, touchstone.Refused, touchstone.Undecided} {
 		ref := "shop/cart@sha256:" + strings.Repeat(string(rune('a'+i)), 64)
-		a := h.ask(t, h.pod(ref, "prod"))
-		if a.Decision.Verdict != want || a.Admit() {
+		r := h.pod(ref, "prod")
+		r.Question.Place.Namespace = "shop-" + string(rune('a'+i))
+		if a := h.ask(t, r); a.Decision.Verdict != want || a.Admit() {
 			t.Errorf("number %d is %s", i, a.Decision.Verdict)
 		}
 	}

@@ -60,6 +60,7 @@ type queue struct {
 	mu      sync.Mutex
 	limit   int
 	all     map[string]*queued
+	each    map[string]int // how many are for one who asks
 	suspect line
 	asked   line
 	back    line
@@ -75,16 +76,18 @@ type queued struct {
 	durable chan struct{} // closed once it is written down, or has failed to be
 	written bool
 	begun   time.Time // of the last attempt
+	wanted  time.Time // when somebody last asked for it
 	waiters []string  // who is to be told, by the keys of their facts
 	place   int       // in the heap of those deferred; -1 when it is not there
 }
 
-// share is the part of the queue, in quarters, that the background may fill: what
-// somebody waits for always finds room before it.
-const share = 3
+// most is how much of the queue the background may fill, and anybody who asks: what
+// somebody waits for finds room before the background, and who asks for what is not
+// there keeps nobody else out.
+func (q *queue) most() int { return max(q.limit*3/4, 1) }
 
 func newQueue(limit int) *queue {
-	return &queue{limit: limit, all: map[string]*queued{}, wake: make(chan struct{}, 1)}
+	return &queue{limit: limit, all: map[string]*queued{}, each: map[string]int{}, wake: make(chan struct{}, 1)}
 }
 
 // reserve finds the scan, or takes room for a new one, which settle then lets go
@@ -95,12 +98,26 @@ func (q *queue) reserve(s Scan) (e *queued, fresh, ok bool) {
 	if e, ok := q.all[s.key()]; ok {
 		return e, false, true
 	}
-	if n := len(q.all); n >= q.limit || s.Background && n >= q.limit*share/4 {
+	if n := len(q.all); n >= q.limit || s.Background && n >= q.most() || q.each[s.By] >= q.most() {
 		return nil, false, false
 	}
-	e = &queued{Scan: s, durable: make(chan struct{}), place: -1}
-	q.all[s.key()] = e
+	e = &queued{Scan: s, durable: make(chan struct{}), place: -1, wanted: s.Queued}
+	q.add(e)
 	return e, true, true
+}
+
+func (q *queue) add(e *queued) {
+	if _, ok := q.all[e.key()]; !ok {
+		q.each[e.By]++
+	}
+	q.all[e.key()] = e
+}
+
+func (q *queue) remove(e *queued) {
+	delete(q.all, e.key())
+	if q.each[e.By]--; q.each[e.By] <= 0 {
+		delete(q.each, e.By)
+	}
 }
 
 // settle ends a reservation.
@@ -111,18 +128,18 @@ func (q *queue) settle(e *queued, written bool) {
 	if written {
 		q.enqueue(e, time.Time{})
 	} else {
-		delete(q.all, e.key())
+		q.remove(e)
 	}
 	close(e.durable)
 }
 
 // restore takes over a scan that was written down before.
 func (q *queue) restore(s Scan, now time.Time) {
-	e := &queued{Scan: s, durable: make(chan struct{}), written: true, place: -1}
+	e := &queued{Scan: s, durable: make(chan struct{}), written: true, place: -1, wanted: now}
 	close(e.durable)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.all[s.key()] = e
+	q.add(e)
 	q.enqueue(e, now)
 }
 
@@ -160,6 +177,7 @@ func (q *queue) find(key string) (Scan, *queued, bool) {
 func (q *queue) want(e *queued, cred Credential, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	e.wanted = now
 	other := !e.Credential.same(cred)
 	if e.Background {
 		e.Background = false
@@ -250,7 +268,14 @@ func (q *queue) done(e *queued) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.release()
-	delete(q.all, e.key())
+	q.remove(e)
+}
+
+// abandoned reports whether nobody has asked for the scan for long.
+func (q *queue) abandoned(e *queued, now time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return now.Sub(e.wanted) > keptWanting
 }
 
 func (q *queue) release() {

@@ -25,6 +25,10 @@ const (
 	longestPause  = 10 * time.Minute
 )
 
+// keptWanting is how long a scan that fails is tried again although nobody asks for
+// it any more.
+const keptWanting = 24 * time.Hour
+
 // self is who does what nobody asked for.
 const self = "touchstone"
 
@@ -151,7 +155,32 @@ func (d *Door) scan(ctx context.Context, e *queued) {
 	}
 	now = d.c.Now()
 	s.State, s.Next = ScanFailed, now.Add(backoff(s.Attempts))
+	if d.queue.abandoned(e, now) && d.abandon(ctx, e, &s) == nil {
+		return
+	}
 	d.giveBack(e, &s)
+}
+
+// abandon forgets a scan that fails and that nobody asks for any more. Whoever does
+// again has it queued anew.
+func (d *Door) abandon(ctx context.Context, e *queued, s *Scan) error {
+	change, err := scanChange(d.c.Now(), s)
+	if err != nil {
+		return err
+	}
+	change.Facts = []record.Fact{{Kind: factScan, Key: s.key()}}
+	waiting, err := d.waiting(ctx, s.key())
+	if err != nil {
+		return err
+	}
+	for _, w := range waiting {
+		change.Facts = append(change.Facts, record.Fact{Kind: factWaiting, Key: w.Key})
+	}
+	if _, err := d.c.Store.Commit(ctx, change); err != nil {
+		return err
+	}
+	d.queue.done(e)
+	return nil
 }
 
 // giveBack writes a scan down that is to be tried again. Where that fails it is
