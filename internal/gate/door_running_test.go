@@ -209,3 +209,44 @@ func TestAClockThatIsSetBack(t *testing.T) {
 		t.Errorf("the decision is of %s", a.Decision.At)
 	}
 }
+
+func TestWhatIsBetterIsLetThroughWithOneApproval(t *testing.T) {
+	h := newHouse(t, nil)
+	h.road.book = newRoad(t, strings.Replace(doorTable, "rules:", "rules:\n  secrets: {dev: allow, prod: refuse}\n  improves: {dev: allow, prod: approve}", 1)).book
+	h.run(t)
+	bad, secret := debian(t, "3.0.1-1"), layerOf(t, file("root/.netrc", "machine registry.example login deploy password hunter2hunter2\n"))
+	worse := h.port.push(t, "shop/cart:1", build(t, "", bad, secret))
+	h.port.push(t, "shop/cart:2", build(t, "", bad))
+	check(t, h.Observe(t.Context(), "lab", []gate.Running{h.running("shop/cart:1", worse, noon)}))
+	h.scanned(t, 1)
+	h.ask(t, h.pod("shop/cart:2", "prod"))
+	h.scanned(t, 1)
+	a := h.ask(t, h.pod("shop/cart:2", "prod"))
+	expect(t, a, touchstone.Refused, "cvss")
+	if b := a.Decision.Better; !b.Better() || len(b.Mended) != 1 {
+		t.Errorf("compared with what runs: %+v", b)
+	}
+	h.road.asker, h.road.given = "ann", []touchstone.Approval{{By: "ann", At: noon}}
+	expect(t, h.ask(t, h.pod("shop/cart:2", "prod")), touchstone.Refused, "cvss")
+	h.road.given = append(h.road.given, touchstone.Approval{By: "bob", At: noon})
+	expect(t, h.ask(t, h.pod("shop/cart:2", "prod")), touchstone.Allowed, "")
+}
+
+func TestNobodyIsHeldUpByWhoListensSlowly(t *testing.T) {
+	h := newHouse(t, nil)
+	events, cancel := h.Subscribe()
+	defer cancel()
+	for i := range 300 {
+		h.clock.pass(time.Minute)
+		if _, err := h.Login(t.Context(), h.login("sh")); err != nil {
+			t.Fatalf("login %d: %v", i, err)
+		}
+	}
+	n := 0
+	for range events {
+		n++
+	}
+	if n == 0 || n >= 300 {
+		t.Errorf("who reads slowly got %d of 300", n)
+	}
+}
