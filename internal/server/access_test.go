@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -211,8 +212,8 @@ func TestATokenReachesItsEnvironmentsAlone(t *testing.T) {
 }
 
 func status(err error, want int) bool {
-	p, ok := err.(*api.ProblemError)
-	return ok && p.Status == want
+	var p *api.ProblemError
+	return errors.As(err, &p) && p.Status == want
 }
 
 func TestTheLifeOfAToken(t *testing.T) {

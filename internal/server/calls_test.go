@@ -297,7 +297,7 @@ func TestWhatIsHostileIsRefusedClearly(t *testing.T) {
 		"too large and once": {"POST", "/v1/freezes", big, http.StatusRequestEntityTooLarge, []string{"Idempotency-Key", "k"}},
 		"not JSON":           {"POST", "/v1/checks", "{", http.StatusBadRequest, nil},
 		"two documents":      {"POST", "/v1/checks", "{}{}", http.StatusBadRequest, nil},
-		"an unknown field":   {"POST", "/v1/checks", `{"refrence":"a"}`, http.StatusBadRequest, nil},
+		"an unknown field":   {"POST", "/v1/checks", `{"image":"a"}`, http.StatusBadRequest, nil},
 		"a form":             {"POST", "/v1/checks", "a=b", http.StatusUnsupportedMediaType, []string{"Content-Type", "application/x-www-form-urlencoded"}},
 		"nesting":            {"POST", "/v1/checks", strings.Repeat(`{"settings":`, 20_000), http.StatusBadRequest, nil},
 		"another method":     {"DELETE", "/v1/tokens", "", http.StatusMethodNotAllowed, nil},

@@ -104,7 +104,7 @@ func (s *Server) lookAtSpace(problem, warning say) {
 		problem("looking at the disk: %v", err)
 		return
 	}
-	switch free := disk.Bavail * uint64(disk.Bsize); { //nolint:unconvert // the type differs between platforms
+	switch free := disk.Bavail * uint64(disk.Bsize); {
 	case free < leastSpace:
 		problem("the disk is full: %d MB are left", free>>20)
 	case free < littleSpace:

@@ -140,13 +140,10 @@ func (s *Server) openGates() error {
 
 // firstToken makes the first administrator's token, where there never was one.
 func (s *Server) firstToken(ctx context.Context) error {
-	first, err := s.tokens.first(ctx)
+	path := FirstToken(s.c.Data)
+	first, err := s.tokens.first(ctx, func(secret string) error { return wholefile.Write(path, []byte(secret+"\n"), 0o600) })
 	if err != nil || first == nil {
 		return err
-	}
-	path := FirstToken(s.c.Data)
-	if err := wholefile.Write(path, []byte(first.Secret+"\n"), 0o600); err != nil {
-		return fmt.Errorf("%w\nhint: touchstone serve token makes another", err)
 	}
 	fmt.Fprintf(s.c.Tell, "The first administrator's token, told this once and written to %s:\n\n  %s\n\nMove it to a safe place, make tokens for people with touchstone token create, and revoke it.\n", path, first.Secret)
 	return nil

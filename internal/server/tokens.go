@@ -127,30 +127,36 @@ func (k *keptToken) holds(now time.Time) bool {
 // make makes a token. Nobody hands on more than they have: one whose own token is
 // for some environments makes tokens for those alone.
 func (t *tokens) make(ctx context.Context, by *caller, ask api.TokenAsk) (*api.Token, error) {
+	kept, made, err := t.prepare(by, ask)
+	if err != nil {
+		return nil, err
+	}
+	return made, t.write(ctx, by, kept, record.Condition{Absent: true}, "made")
+}
+
+// prepare returns a token as it is kept, and as it is told.
+func (t *tokens) prepare(by *caller, ask api.TokenAsk) (*keptToken, *api.Token, error) {
 	now := t.now().UTC()
 	if ask.Expires.IsZero() {
 		ask.Expires = now.Add(tokenLife).Truncate(time.Second)
 	}
 	if err := checkTokenAsk(&ask, now); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := by.within(ask.Scope...); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	raw := make([]byte, secretLength)
 	if _, err := rand.Read(raw); err != nil {
-		return nil, fmt.Errorf("making a token: %w", err)
+		return nil, nil, fmt.Errorf("making a token: %w", err)
 	}
 	secret := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw))
 	kept := keptToken{Hash: hashSecret(secret), By: by.Name, Made: now, Token: api.Token{
 		ID: record.NewID(now), Name: ask.Name, Groups: ask.Groups, Role: ask.Role, Scope: ask.Scope, Expires: ask.Expires.UTC(),
 	}}
-	if err := t.write(ctx, by, &kept, record.Condition{Absent: true}, "made"); err != nil {
-		return nil, err
-	}
 	made := kept.Token
 	made.Secret = tokenPrefix + kept.ID + "_" + secret
-	return &made, nil
+	return &kept, &made, nil
 }
 
 func checkTokenAsk(ask *api.TokenAsk, now time.Time) error {
@@ -254,12 +260,21 @@ func (t *tokens) admins(ctx context.Context, now time.Time, but string) (int, er
 	return n, nil
 }
 
-// first makes the first administrator's token, where there never was a token.
-func (t *tokens) first(ctx context.Context) (*api.Token, error) {
+// first makes the first administrator's token, where there never was a token. It is
+// put away before it holds: a start that is killed in between is a first start
+// again.
+func (t *tokens) first(ctx context.Context, putAway func(secret string) error) (*api.Token, error) {
 	for _, err := range t.store.Facts(ctx, record.FactQuery{Kind: kindToken, Limit: 1}) {
 		return nil, err
 	}
-	return t.make(ctx, local(), api.TokenAsk{Name: "admin", Role: api.Admin, Expires: t.now().Add(longestLife).Truncate(time.Second)})
+	kept, made, err := t.prepare(local(), api.TokenAsk{Name: "admin", Role: api.Admin, Expires: t.now().Add(longestLife).Truncate(time.Second)})
+	if err != nil {
+		return nil, err
+	}
+	if err := putAway(made.Secret); err != nil {
+		return nil, err
+	}
+	return made, t.write(ctx, local(), kept, record.Condition{Absent: true}, "made")
 }
 
 // actorServer is who acts where nobody asked.
