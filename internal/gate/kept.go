@@ -24,7 +24,7 @@ const SchemaDecision = "touchstone.dev/decision/v1"
 // blobs that it names it can be taken again.
 //
 //	evidence   by its id, in the evidence store (Inspector.Keep); never pruned
-//	findings   matches, upgrades and lineage, a blob; the same while the advisories say the same
+//	matched    matches, upgrades and lineage, a blob; the same while the advisories say the same
 //	waivers    those in force, a blob
 //	rules      the file's bytes, a blob
 //	history    what happened before, a blob
@@ -48,7 +48,7 @@ type KeptInputs struct {
 	False    string                `json:"false,omitempty"`
 	Index    touchstone.IndexState `json:"index,omitzero"`
 	Coverage []touchstone.Coverage `json:"coverage"`
-	Findings touchstone.Digest     `json:"findings"`
+	Matched  touchstone.Digest     `json:"matched"` // matches, upgrades and lineage
 	Waivers  touchstone.Digest     `json:"waivers"`
 	Rules    touchstone.Digest     `json:"rules"`
 	History  touchstone.Digest     `json:"history"`
@@ -88,7 +88,7 @@ func keep(id, actor string, c *touchstone.Case, book *Book, dec *touchstone.Deci
 		named *touchstone.Digest
 		value any
 	}{
-		{&k.Inputs.Findings, matched{c.Knowledge.Matches, c.Knowledge.Upgrades, c.Knowledge.Lineage}},
+		{&k.Inputs.Matched, matched{c.Knowledge.Matches, c.Knowledge.Upgrades, c.Knowledge.Lineage}},
 		{&k.Inputs.Waivers, c.Waivers},
 		{&k.Inputs.History, c.History},
 	} {
@@ -243,7 +243,7 @@ func (d *Door) restoreCase(ctx context.Context, k *Kept, e *touchstone.Evidence)
 		name   string
 		digest touchstone.Digest
 		into   any
-	}{{"advisories", in.Findings, &m}, {"waivers", in.Waivers, &c.Waivers}, {"history", in.History, &c.History}} {
+	}{{"advisories", in.Matched, &m}, {"waivers", in.Waivers, &c.Waivers}, {"history", in.History, &c.History}} {
 		gone, err := d.restorePart(ctx, part.digest, part.into)
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading the %s of decision %s: %w", part.name, k.ID, err)

@@ -2,6 +2,8 @@ package gate
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -115,5 +117,31 @@ func TestADecisionOnWordsThatAreNotRedactedIsNotKept(t *testing.T) {
 	dec := touchstone.Decide(book.Rules, c)
 	if _, err := keep(record.NewID(moment0), "kim", c, book, &dec); err == nil {
 		t.Error("it was kept")
+	}
+}
+
+// TestAnOldKeptDecisionIsStillRead reads a body as the first version wrote it.
+func TestAnOldKeptDecisionIsStillRead(t *testing.T) {
+	body, err := os.ReadFile(filepath.Join("testdata", "kept-v1.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := memory(t)
+	var named struct{ ID string }
+	if err := json.Unmarshal(body, &named); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.c.Store.Commit(t.Context(), record.Change{ID: named.ID, Kind: "decision", Body: body}); err != nil {
+		t.Fatal(err)
+	}
+	c, _, then, missing, err := d.Restore(t.Context(), named.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"evidence", "advisories", "waivers", "history", "rules"}, missing); diff != "" {
+		t.Errorf("missing (-want +got)\n%s", diff)
+	}
+	if then.Verdict != touchstone.Refused || c.Question.Place.Environment != "prod" || c.Question.Args[0] != "serve" || len(then.Reasons) != 6 || !c.Now.Equal(moment0) {
+		t.Errorf("read as %+v", then)
 	}
 }
