@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -47,7 +48,8 @@ func newGate(t *testing.T, c *cluster.Cluster, namespace string) (open *atomic.B
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := install.Remove(context.Background(), c.Config(), o); err != nil {
+		err := errors.Join(install.Remove(context.Background(), c.Config(), o), c.RemoveNamespace(context.Background(), install.Name))
+		if err != nil {
 			t.Error(err)
 		}
 	})
