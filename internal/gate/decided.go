@@ -53,11 +53,12 @@ func (a *asking) decided(ctx context.Context) (one *decided, led bool, err error
 		return one, false, nil
 	}
 	// Those who ask the same at the same time share the decision. It goes on when
-	// the first of them leaves.
+	// the first of them leaves, who then looks at nothing of it any more.
+	mine := false
 	answer := a.deciding.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		led = true
+		mine = true
 		return a.decide(ctx, key)
 	})
 	select {
@@ -65,7 +66,7 @@ func (a *asking) decided(ctx context.Context) (one *decided, led bool, err error
 		return nil, false, ctx.Err()
 	case got := <-answer:
 		one, _ = got.Val.(*decided)
-		return one, led, got.Err
+		return one, mine, got.Err
 	}
 }
 

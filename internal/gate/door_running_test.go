@@ -146,11 +146,13 @@ func TestARestartIsNotBrokenAndPowerIsNoRestart(t *testing.T) {
 	h.run(t)
 	h.port.push(t, "shop/cart:1", build(t, "", debian(t, "3.0.1-1")))
 	lenient := h.road.book
-	h.road.book = newRoad(t, strings.Replace(doorTable, "prod: at most 3", "prod: at most 10", 1)).book
+	h.road.set(func() {
+		h.road.book = newRoad(t, strings.Replace(doorTable, "prod: at most 3", "prod: at most 10", 1)).book
+	})
 	h.ask(t, h.pod("shop/cart:1", "prod"))
 	h.scanned(t, 1)
 	expect(t, h.ask(t, h.pod("shop/cart:1", "prod")), touchstone.Allowed, "")
-	h.road.book = lenient // and now its holes score too high
+	h.road.set(func() { h.road.book = lenient }) // and now its holes score too high
 	a := h.ask(t, h.pod("shop/cart:1", "prod"))
 	if a.Decision.Verdict != touchstone.Allowed || len(a.Decision.Findings) != 1 {
 		t.Errorf("a restart is %s (%s), findings %v", a.Decision.Verdict, why(a), a.Decision.Findings)
@@ -212,7 +214,9 @@ func TestAClockThatIsSetBack(t *testing.T) {
 
 func TestWhatIsBetterIsLetThroughWithOneApproval(t *testing.T) {
 	h := newHouse(t, nil)
-	h.road.book = newRoad(t, strings.Replace(doorTable, "rules:", "rules:\n  secrets: {dev: allow, prod: refuse}\n  improves: {dev: allow, prod: approve}", 1)).book
+	h.road.set(func() {
+		h.road.book = newRoad(t, strings.Replace(doorTable, "rules:", "rules:\n  secrets: {dev: allow, prod: refuse}\n  improves: {dev: allow, prod: approve}", 1)).book
+	})
 	h.run(t)
 	bad, secret := debian(t, "3.0.1-1"), layerOf(t, file("root/.netrc", "machine registry.example login deploy password hunter2hunter2\n"))
 	worse := h.port.push(t, "shop/cart:1", build(t, "", bad, secret))
@@ -226,9 +230,9 @@ func TestWhatIsBetterIsLetThroughWithOneApproval(t *testing.T) {
 	if b := a.Decision.Better; !b.Better() || len(b.Mended) != 1 {
 		t.Errorf("compared with what runs: %+v", b)
 	}
-	h.road.asker, h.road.given = "ann", []touchstone.Approval{{By: "ann", At: noon}}
+	h.road.set(func() { h.road.asker, h.road.given = "ann", []touchstone.Approval{{By: "ann", At: noon}} })
 	expect(t, h.ask(t, h.pod("shop/cart:2", "prod")), touchstone.Refused, "cvss")
-	h.road.given = append(h.road.given, touchstone.Approval{By: "bob", At: noon})
+	h.road.set(func() { h.road.given = append(h.road.given, touchstone.Approval{By: "bob", At: noon}) })
 	expect(t, h.ask(t, h.pod("shop/cart:2", "prod")), touchstone.Allowed, "")
 }
 
