@@ -161,9 +161,14 @@ type Scan struct {
 // Workload is one container that runs.
 type Workload struct {
 	gate.Running
-	Decision string               `json:"decision,omitempty"` // id of the one that let it in
-	Verdict  touchstone.Verdict   `json:"verdict,omitempty"`  // what something new would get there today
+	Decision string `json:"decision,omitempty"` // id of the one that let it in
+	Taken    bool   `json:"taken,omitempty"`    // it ran before the gate was there
+	// Verdict is what something new would get there today, and Failing what would
+	// refuse it; both are empty while it is not scanned.
+	Verdict  touchstone.Verdict   `json:"verdict,omitempty"`
+	Failing  []string             `json:"failing,omitempty"`
 	Findings []touchstone.Finding `json:"findings,omitempty"`
+	Problem  string               `json:"problem,omitempty"` // why it could not be scanned
 }
 
 // Where is the place that a namespace is.

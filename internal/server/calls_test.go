@@ -358,6 +358,20 @@ func TestStateIsNeverAskedOfTheCaller(t *testing.T) {
 	}
 }
 
+func TestWhoLooksBackWaitsForOthersWhoDo(t *testing.T) {
+	h := open(t, nil)
+	for range mostHeavy {
+		h.heavy <- struct{}{}
+	}
+	if s, a, header := h.call(t, "POST", "/v1/log/verify", h.token, "{}"); s != http.StatusTooManyRequests || header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", s, a)
+	}
+	<-h.heavy
+	if v, err := h.admin.VerifyLog(t.Context(), ""); err != nil || !v.OK || len(h.heavy) != mostHeavy-1 {
+		t.Error(v, err)
+	}
+}
+
 func TestACrashIsNeverAnAnswer(t *testing.T) {
 	h := open(t, nil)
 	mux := http.NewServeMux()

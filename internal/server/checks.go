@@ -151,12 +151,13 @@ func shownWorkloads(all []gate.Observed) []api.Workload {
 	out := make([]api.Workload, len(all))
 	for i := range all {
 		one := &all[i]
-		out[i] = api.Workload{Running: one.Running, Decision: one.Decision, Verdict: one.Verdict, Findings: one.Findings}
+		out[i] = api.Workload{Running: one.Running, Decision: one.Decision, Taken: one.Taken, Verdict: one.Verdict, Failing: one.Failing, Findings: one.Findings, Problem: one.Problem}
 	}
 	return out
 }
 
-// where tells the place of a namespace as its labels are now, or were named.
+// where tells the place of a namespace with the labels that are named. The server
+// knows no cluster, so that what the labels are now is the caller's to look up.
 func (s *Server) where(c *call) (*api.Where, error) {
 	q := c.URL.Query()
 	cluster, namespace := q.Get("cluster"), q.Get("namespace")

@@ -87,6 +87,7 @@ func (s *Server) events(w http.ResponseWriter, c *call) error {
 	defer s.broker.leave(l)
 	w.Header().Set("Content-Type", "text/event-stream")
 	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // nothing more is read, and HTTP/1 would take the deadline for a hang-up
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	send := func(format string, args ...any) error {

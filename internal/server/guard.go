@@ -23,6 +23,7 @@ const (
 	// longPatience is for what reads the whole log, or decides anew for all that
 	// runs.
 	longPatience = 15 * time.Minute
+	mostHeavy    = 2 // of these at once: who admits must not wait for who looks back
 )
 
 // call is one call of the API, by somebody who may make it.
@@ -184,12 +185,19 @@ func (s *Server) run(w http.ResponseWriter, c *call, route api.Route, h handler)
 	}
 	if slices.Contains([]string{"/v1/simulations", "/v1/log/verify", "/v1/backups"}, route.Path) {
 		wait = longPatience
+		select {
+		case s.heavy <- struct{}{}:
+			defer func() { <-s.heavy }()
+		default:
+			w.Header().Set("Retry-After", "5")
+			return problem(http.StatusTooManyRequests, "others are having the whole record read already", "try again in a minute")
+		}
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), wait)
 	defer cancel()
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(wait))               // a recorder in a test has none
-	_ = control.SetWriteDeadline(time.Now().Add(wait + patience/2)) // as above
+	_ = control.SetReadDeadline(time.Now().Add(wait))             // a recorder in a test has none
+	_ = control.SetWriteDeadline(time.Now().Add(wait + patience)) // as above
 	c.Request = c.WithContext(ctx)
 	c.Body = http.MaxBytesReader(w, c.Body, limit)
 	if key := c.Header.Get("Idempotency-Key"); route.Writes && key != "" {

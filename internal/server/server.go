@@ -38,6 +38,7 @@ type Server struct {
 	tokens    *tokens
 	attempts  *attempts
 	turns     turns
+	heavy     chan struct{} // holds one for each call that reads everything
 	broker    *broker
 	figures   *figures
 	health    health
@@ -60,7 +61,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{
 		c: c, log: c.Log, now: c.Now, started: make(chan struct{}),
-		attempts: newAttempts(c.Now), broker: newBroker(), figures: newFigures(),
+		attempts: newAttempts(c.Now), heavy: make(chan struct{}, mostHeavy), broker: newBroker(), figures: newFigures(),
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -246,7 +247,8 @@ func (s *Server) listen() error {
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: patience, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: patience, WriteTimeout: 2 * patience, // longer where a route takes longer
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		TLSConfig: &tls.Config{GetCertificate: s.authority.Certificate, MinVersion: tls.VersionTLS12},
 		ErrorLog:  log.New(complaints{s.log}, "", 0),
 	}
