@@ -235,8 +235,10 @@ func TestTheServerOnlyAnnotates(t *testing.T) {
 	c.Eventually(t, "it may annotate", 30*time.Second, func(context.Context) error {
 		return patch(`{"metadata":{"annotations":{"touchstone.dev/asked-again":"now"}}}`)
 	})
+	replicas := 1
 	c.Eventually(t, "it may not scale", 30*time.Second, func(context.Context) error {
-		if err := patch(`{"spec":{"replicas":7}}`); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "annotates") {
+		replicas++ // the API server hears of a policy a moment after it is there
+		if err := patch(fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "annotates") {
 			return fmt.Errorf("scaling: %w", err)
 		}
 		return nil
