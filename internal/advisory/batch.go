@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"touchstone.dev/touchstone"
@@ -45,8 +46,11 @@ func (b *Batch) look(a asked, tiers func(asked) []int8) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	cost := 100
+	// The names are parts of larger texts, which must not stay for their sake.
+	a = asked{strings.Clone(a.ecosystem), strings.Clone(a.name), strings.Clone(a.version)}
+	cost := 200 + len(a.ecosystem) + len(a.name) + len(a.version)
 	if f != nil {
+		f.text = a.version
 		for i := range f.hits {
 			f.fixes(&f.hits[i])
 		}

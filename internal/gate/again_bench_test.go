@@ -153,8 +153,13 @@ func syntheticEvidence(r *rand.Rand, i int) *touchstone.Evidence {
 	for range 150 {
 		pkg(base, base.IntN(20_000), "Debian:12", "deb/debian", fmt.Sprintf("%d.%d.%d-%d+deb12u%d", 4+base.IntN(5), base.IntN(30), base.IntN(20), base.IntN(4), base.IntN(5)))
 	}
-	for range 50 {
-		pkg(r, r.IntN(20_000), "npm", "npm", fmt.Sprintf("%d.%d.%d", 2+r.IntN(7), r.IntN(30), r.IntN(20)))
+	app := rand.New(rand.NewPCG(8, uint64(i%4000))) // of which there are five builds
+	for j := range 50 {
+		n, of := int(20_000*app.Float64()), app
+		if j < 3 {
+			n, of = r.IntN(20_000), r
+		}
+		pkg(r, n, "npm", "npm", fmt.Sprintf("%d.%d.%d", 2+n%7, of.IntN(10), n%20)) // ten versions of each are about
 	}
 	if i%100 == 0 {
 		e.Packages = append(e.Packages, touchstone.Package{Name: "rare", Version: "1.0-1", Ecosystem: "Debian:12", Path: "var/lib/dpkg/status", PURL: "pkg:deb/debian/rare@1.0-1"})

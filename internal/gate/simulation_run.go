@@ -3,6 +3,7 @@ package gate
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,14 +84,14 @@ func (a *answer) worsen(b answer) {
 
 // collect finds what runs and what was decided, by evidence.
 func (s *simulation) collect(ctx context.Context) error {
-	byArtifact := map[string]map[string]*subject{}
+	byArtifact := map[string]map[[sha256.Size]byte]*subject{}
 	for _, o := range s.running() {
 		if o.Repository == "" || !o.Digest.Valid() {
 			continue
 		}
 		key := o.artifact()
 		if byArtifact[key] == nil {
-			byArtifact[key] = map[string]*subject{}
+			byArtifact[key] = map[[sha256.Size]byte]*subject{}
 		}
 		q := o.question(touchstone.OccasionAdmit)
 		name, err := s.alike(&q)
@@ -144,13 +145,13 @@ func (s *simulation) on(evidence touchstone.Digest) *tried {
 
 // alike names everything of a question that rules can tell it by. Measures look at
 // the settings, and of the place at what the rows are chosen by.
-func (s *simulation) alike(q *touchstone.Question) (string, error) {
+func (s *simulation) alike(q *touchstone.Question) ([sha256.Size]byte, error) {
 	of := []any{q.Settings, q.Place.Environment, q.Place.Class, q.Place.Sensitivity, q.Place.Exposure, q.Place.Impact, s.mapped(&q.Place).Environment}
 	if s.custom {
 		of = []any{q.Settings, q.Place, q.Workload}
 	}
 	name, err := json.Marshal(of)
-	return string(name), err
+	return sha256.Sum256(name), err
 }
 
 // mapped is the place as the trial's rows map it.
