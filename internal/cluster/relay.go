@@ -29,12 +29,12 @@ func (c *Cluster) serveAPI(ctx context.Context) error {
 
 // relay passes bytes both ways until one end closes.
 func relay(from net.Conn, address string) {
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	to, err := net.Dial("tcp", address)
 	if err != nil {
 		return
 	}
-	defer to.Close()
+	defer func() { _ = to.Close() }()
 	ended := make(chan struct{}, 2)
 	pass := func(w io.Writer, r io.Reader) {
 		_, _ = io.Copy(w, r)

@@ -97,7 +97,7 @@ func fullPod(i int) *corev1.Pod {
 		Namespace: "shop", Name: name, UID: types.UID(name), Labels: map[string]string{"app": name, "pod-template-hash": name},
 		Annotations:     map[string]string{"example/long": string(make([]byte, 1000))},
 		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: name, UID: types.UID(name), Controller: &yes}},
-		ManagedFields:   []metav1.ManagedFieldsEntry{{FieldsV1: &metav1.FieldsV1{Raw: make([]byte, 2000)}}},
+		ManagedFields:   []metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1(string(make([]byte, 2000)))}},
 	}}
 	for _, c := range []string{"app", "proxy"} {
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: c, Image: image, Env: make([]corev1.EnvVar, 20)})

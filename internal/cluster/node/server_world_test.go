@@ -109,6 +109,7 @@ func (s *slow) pass(q *http.Request) {
 func (s *slow) hold(t *testing.T) (release func()) {
 	t.Helper()
 	held := make(chan struct{})
+	s.forget()
 	s.mu.Lock()
 	s.held = held
 	s.mu.Unlock()
@@ -120,6 +121,14 @@ func (s *slow) hold(t *testing.T) (release func()) {
 	})
 	t.Cleanup(release)
 	return release
+}
+
+// forget forgets what was asked for so far.
+func (s *slow) forget() {
+	select {
+	case <-s.asks:
+	default:
+	}
 }
 
 // asked waits until something that is held back is asked for.
