@@ -75,6 +75,8 @@ type Rooms struct {
 	Door    *gate.Door
 	Release *release.Release
 	Cluster string
+	// GateKey is what a cluster's webhooks have in their paths.
+	GateKey string
 	// CABundle returns the authorities that sign the server's certificate, in PEM,
 	// and a channel that is closed when they change.
 	CABundle func() ([]byte, <-chan struct{})

@@ -21,6 +21,7 @@ const (
 	recordFile    = "record.db"
 	logKeyFile    = "log.key" // 0600
 	logPublicFile = "log.pub"
+	gateKeyFile   = "webhook.key" // 0600
 	backupsFolder = "backups"
 )
 
@@ -58,4 +59,29 @@ func logKey(data string) (private, public string, err error) {
 		return "", "", err
 	}
 	return private, public, wholefile.Write(filepath.Join(data, logPublicFile), []byte(public+"\n"), 0o644)
+}
+
+// gateKey returns what a cluster's webhooks have in their paths, and makes it at
+// the first start.
+func gateKey(data string) (string, error) {
+	key, err := GateKey(data)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	key = strings.ToLower(rand.Text())
+	return key, wholefile.Write(filepath.Join(data, gateKeyFile), []byte(key+"\n"), 0o600)
+}
+
+// GateKey returns what a cluster's webhooks have in their paths, so that none but
+// its API server asks the server that keeps its data in the folder.
+func GateKey(data string) (string, error) {
+	have, err := os.ReadFile(filepath.Join(data, gateKeyFile))
+	if err != nil {
+		return "", fmt.Errorf("reading the webhooks' key: %w", err)
+	}
+	key := strings.TrimSpace(string(have))
+	if key == "" {
+		return "", fmt.Errorf("%s is empty\nhint: take it away, and the next start makes another", gateKeyFile)
+	}
+	return key, nil
 }

@@ -119,7 +119,12 @@ func (s *Server) folder() error {
 }
 
 func (s *Server) openGates() error {
+	key, err := gateKey(s.c.Data)
+	if err != nil {
+		return err
+	}
 	rooms := &Rooms{
+		GateKey: key,
 		Store: s.store, Door: s.door, Release: s.release, Cluster: s.c.Cluster, CABundle: s.authority.CABundle, Log: s.log, Now: s.now,
 	}
 	for _, open := range s.c.Gates {
