@@ -125,7 +125,7 @@ func (s *Server) openGates() error {
 	}
 	rooms := &Rooms{
 		GateKey: key,
-		Store: s.store, Door: s.door, Release: s.release, Cluster: s.c.Cluster, CABundle: s.authority.CABundle, Log: s.log, Now: s.now,
+		Store:   s.store, Door: s.door, Release: s.release, Cluster: s.c.Cluster, CABundle: s.authority.CABundle, Log: s.log, Now: s.now,
 	}
 	for _, open := range s.c.Gates {
 		g, err := open(rooms)

@@ -2,6 +2,7 @@ package admit
 
 import (
 	"context"
+	"crypto/subtle"
 	"log/slog"
 	"net/http"
 	"time"
@@ -33,6 +34,10 @@ type Config struct {
 	Store record.Store
 	// Name is the cluster's, as the rules' places call it.
 	Name string
+	// Key is the last part of the paths at which reviews are read, so that none but
+	// the API server asks: a review says itself who the person is, and whoever could
+	// send one could say that an administrator breaks the glass. Empty for no key.
+	Key string
 	// Own is the namespace that the gate runs in.
 	Own string
 	// System are the namespaces that the cluster cannot start without; kube-system,
@@ -71,11 +76,20 @@ func DefaultControllers() []string {
 	return []string{"system:kube-controller-manager", "system:serviceaccount:kube-system:*"}
 }
 
-// The paths that a Webhook answers.
+// The paths that a Webhook answers; the key follows, after a slash, where there is
+// one.
 const (
 	PathMutate   = "/mutate"
 	PathValidate = "/validate"
 )
+
+// Path returns the path with the key.
+func Path(path, key string) string {
+	if key == "" {
+		return path
+	}
+	return path + "/" + key
+}
 
 // Webhook answers admission reviews. It may be used from many goroutines.
 type Webhook struct {
@@ -109,9 +123,23 @@ func New(c Config) *Webhook {
 		c.Now = time.Now
 	}
 	w := &Webhook{c: c, mux: http.NewServeMux(), reading: semaphore.NewWeighted(c.MaxReading)}
-	w.mux.HandleFunc("POST "+PathMutate, func(rw http.ResponseWriter, r *http.Request) { w.serve(rw, r, true) })
-	w.mux.HandleFunc("POST "+PathValidate, func(rw http.ResponseWriter, r *http.Request) { w.serve(rw, r, false) })
+	for path, mutate := range map[string]bool{PathMutate: true, PathValidate: false} {
+		serve := w.keyed(func(rw http.ResponseWriter, r *http.Request) { w.serve(rw, r, mutate) })
+		w.mux.HandleFunc("POST "+path, serve)
+		w.mux.HandleFunc("POST "+path+"/{key}", serve)
+	}
 	return w
+}
+
+// keyed serves who knows the key, and nobody else.
+func (w *Webhook) keyed(serve http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.PathValue("key")), []byte(w.c.Key)) != 1 {
+			http.Error(rw, "the path does not hold this gate's key; touchstone admit install writes it into the webhooks", http.StatusForbidden)
+			return
+		}
+		serve(rw, r)
+	}
 }
 
 // ServeHTTP implements http.Handler: POST of an admission.k8s.io/v1 AdmissionReview
