@@ -16,8 +16,8 @@ type Batch struct {
 	ix    *Index
 	mu    sync.RWMutex
 	found map[asked]*found
-	held  int // about the bytes behind found
-	holes map[uint32]*index.Hole
+	held  int                         // about the bytes behind found
+	holes map[uint32]touchstone.Match // what belongs to the hole alone
 }
 
 // batchBytes bounds what a Batch keeps; when it is reached it begins anew.
@@ -25,7 +25,7 @@ const batchBytes = 64 << 20
 
 // Batch returns a Batch over the index, which must stay open while it is used.
 func (ix *Index) Batch() *Batch {
-	return &Batch{ix: ix, found: map[asked]*found{}, holes: map[uint32]*index.Hole{}}
+	return &Batch{ix: ix, found: map[asked]*found{}, holes: map[uint32]touchstone.Match{}}
 }
 
 // Match is Index.Match.
@@ -70,20 +70,22 @@ func (b *Batch) look(a asked, tiers func(asked) []int8) (*found, error) {
 	return f, nil
 }
 
-func (b *Batch) hole(n uint32) (*index.Hole, error) {
+// hole returns the match that a hole makes, its lists shared by all.
+func (b *Batch) hole(n uint32) (touchstone.Match, error) {
 	b.mu.RLock()
-	h, ok := b.holes[n]
+	m, ok := b.holes[n]
 	b.mu.RUnlock()
 	if ok {
-		return h, nil
+		return m, nil
 	}
 	h, err := b.ix.reader.Hole(n)
 	if err != nil {
-		return nil, err
+		return touchstone.Match{}, err
 	}
+	m = matchOf(h)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.held += 500 + len(h.Summary)
-	b.holes[n] = h
-	return h, nil
+	b.held += 700 + len(h.Summary)
+	b.holes[n] = m
+	return m, nil
 }

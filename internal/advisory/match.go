@@ -209,19 +209,10 @@ func (q *query) tiersOf(a asked) []int8 {
 }
 
 func (q *query) matchOf(p *touchstone.Package, f *found, h *hit) (touchstone.Match, error) {
-	hole, ok := q.holes[h.hole]
-	if !ok {
-		ask := q.ix.reader.Hole
-		if q.batch != nil {
-			ask = q.batch.hole
-		}
-		var err error
-		if hole, err = ask(h.hole); err != nil {
-			return touchstone.Match{}, err
-		}
-		q.holes[h.hole] = hole
+	m, err := q.holeOf(h.hole)
+	if err != nil {
+		return touchstone.Match{}, err
 	}
-	m := matchOf(hole)
 	m.Package = touchstone.PackageRef{Name: p.Name, Version: p.Version, PURL: p.PURL, Ecosystem: p.Ecosystem, Path: p.Path}
 	m.FixedVersions = f.versions(f.fixes(h))
 	m.WontFix = len(m.FixedVersions) == 0 && slices.ContainsFunc(h.affecting, func(s *index.Statement) bool { return s.WontFix })
@@ -242,6 +233,22 @@ func (q *query) matchOf(p *touchstone.Package, f *found, h *hit) (touchstone.Mat
 		}
 	}
 	return m, nil
+}
+
+// holeOf is the match that a hole makes, but for the package.
+func (q *query) holeOf(n uint32) (touchstone.Match, error) {
+	if q.batch != nil {
+		return q.batch.hole(n)
+	}
+	hole, ok := q.holes[n]
+	if !ok {
+		var err error
+		if hole, err = q.ix.reader.Hole(n); err != nil {
+			return touchstone.Match{}, err
+		}
+		q.holes[n] = hole
+	}
+	return matchOf(hole), nil
 }
 
 // symbolsOf returns the functions of a binary, or a set that holds all when they
