@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type installing struct {
 	apply      bool
 	name       string
 	authority  string
+	key        string
 	patience   time.Duration
 }
 
@@ -36,6 +38,7 @@ func (i *installing) flags(f *pflag.FlagSet) {
 	f.StringVar(&i.StorageClass, "storage-class", "", "class of that volume (default: the cluster's)")
 	f.BoolVar(&i.NetworkPolicy, "network-policy", false, "close all ports but the server's")
 	f.StringVar(&i.authority, "ca", "", "the authority of a server outside the cluster, its ca.pem (default: the data folder's)")
+	f.StringVar(&i.key, "webhook-key", "", "file with the webhooks' key of a server outside the cluster (default: the data folder's webhook.key)")
 	i.reaching(f)
 }
 
@@ -116,7 +119,13 @@ func (p *program) completeInstall(i *installing) error {
 	if i.CABundle, err = os.ReadFile(path); err != nil {
 		return fmt.Errorf("reading the server's authority: %w\nhint: start touchstone serve first, or name its ca.pem with --ca", err)
 	}
-	return nil
+	if i.key != "" {
+		data, err := os.ReadFile(i.key)
+		i.Key = strings.TrimSpace(string(data))
+		return err
+	}
+	i.Key, err = server.GateKey(p.settings.data)
+	return err
 }
 
 func (p *program) admitUninstall() *cobra.Command {

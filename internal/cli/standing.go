@@ -35,7 +35,7 @@ func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate
 			return nil, err
 		}
 		rooms.Door.Allowed(func(r gate.Request) { nudge(cluster, r, rooms.Log) })
-		keeper := install.Keeper{Client: client, Namespace: own, Bundle: rooms.CABundle, Log: rooms.Log}
+		keeper := install.Keeper{Client: client, Namespace: own, Key: rooms.GateKey, Bundle: rooms.CABundle, Log: rooms.Log}
 		return &server.Gate{
 			Webhook: webhook(rooms, cluster, own),
 			Run: func(ctx context.Context) error {
@@ -64,7 +64,7 @@ func alone(own string) func(*server.Rooms) (*server.Gate, error) {
 
 func webhook(rooms *server.Rooms, cluster admit.Cluster, own string) *admit.Webhook {
 	return admit.New(admit.Config{
-		Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Own: own,
+		Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Key: rooms.GateKey, Own: own,
 		Reports: func(namespace string) bool {
 			mode, err := rooms.Door.Mode(context.Background(), rooms.Cluster, namespace)
 			return err == nil && !mode.Enforced // what is not known is enforced

@@ -34,6 +34,7 @@ type door struct {
 	registry string // host:port
 	data     string // the server's
 	webhook  string // URL
+	key      string // of the webhook's paths
 	client   *http.Client
 }
 
@@ -129,6 +130,11 @@ func (f *door) ready(ctx context.Context, address string) *http.Client {
 	if err != nil {
 		return nil
 	}
+	key, err := os.ReadFile(filepath.Join(f.data, "webhook.key"))
+	if err != nil {
+		return nil
+	}
+	f.key = strings.TrimSpace(string(key))
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
@@ -257,7 +263,7 @@ func (f *door) review(ctx context.Context, path, ref string) (got review, err er
 	if err != nil {
 		return got, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.webhook+path+"?timeout=10s", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.webhook+path+"/"+f.key+"?timeout=10s", bytes.NewReader(body))
 	if err != nil {
 		return got, err
 	}

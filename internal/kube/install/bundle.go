@@ -8,17 +8,31 @@ import (
 	"log/slog"
 	"time"
 
+	admission "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"touchstone.dev/touchstone/internal/kube/admit"
 )
 
-// The server tells its authority in a ConfigMap of its own namespace.
+// The server tells its authority in a ConfigMap of its own namespace, and the key of
+// the webhooks' paths in a Secret.
 const (
 	authorityMap = "touchstone-authority"
 	authorityKey = "ca.pem"
+	pathSecret   = "touchstone-webhook" //nolint:gosec // the name of one
+	pathKey      = "key"
 )
+
+// path is the Secret, without what the server writes there.
+func (o *Options) path() *corev1.Secret {
+	s := &corev1.Secret{ObjectMeta: o.meta(o.Namespace)}
+	s.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	s.Name = pathSecret
+	return s
+}
 
 // authority is the ConfigMap, without what the server writes there.
 func (o *Options) authority() *corev1.ConfigMap {
@@ -28,10 +42,12 @@ func (o *Options) authority() *corev1.ConfigMap {
 	return m
 }
 
-// Keeper keeps what the cluster knows of the server's authority.
+// Keeper keeps what the cluster knows of the server: its authority, and the key of
+// the paths at which it is asked.
 type Keeper struct {
 	Client    kubernetes.Interface
 	Namespace string // the gate's own; "touchstone" when empty
+	Key       string // at the end of the webhooks' paths, where a Service is called
 	// Bundle returns the authorities in PEM, and a channel that is closed when they
 	// change.
 	Bundle func() ([]byte, <-chan struct{})
@@ -73,6 +89,7 @@ func (k Keeper) Run(ctx context.Context) error {
 func (k Keeper) write(ctx context.Context, bundle []byte) error {
 	return errors.Join(
 		settled("the ConfigMap", k.writeMap(ctx, bundle)),
+		settled("the Secret", k.writeSecret(ctx)),
 		settled("the mutating webhooks", k.writeMutating(ctx, bundle)),
 		settled("the validating webhooks", k.writeValidating(ctx, bundle)))
 }
@@ -95,6 +112,28 @@ func (k Keeper) writeMap(ctx context.Context, bundle []byte) error {
 	return err
 }
 
+func (k Keeper) writeSecret(ctx context.Context) error {
+	secrets := k.Client.CoreV1().Secrets(k.Namespace)
+	s, err := secrets.Get(ctx, pathSecret, metav1.GetOptions{})
+	if err != nil || string(s.Data[pathKey]) == k.Key {
+		return err
+	}
+	s.Data = map[string][]byte{pathKey: []byte(k.Key)}
+	_, err = secrets.Update(ctx, s, metav1.UpdateOptions{FieldManager: Name})
+	return err
+}
+
+// right makes the client's settings what they are to be, and reports whether they
+// were.
+func (k Keeper) right(c *admission.WebhookClientConfig, path string, bundle []byte) bool {
+	same := bytes.Equal(c.CABundle, bundle)
+	c.CABundle = bundle
+	if path = admit.Path(path, k.Key); c.Service != nil && (c.Service.Path == nil || *c.Service.Path != path) {
+		c.Service.Path, same = &path, false
+	}
+	return same
+}
+
 func (k Keeper) writeMutating(ctx context.Context, bundle []byte) error {
 	all := k.Client.AdmissionregistrationV1().MutatingWebhookConfigurations()
 	c, err := all.Get(ctx, Name, metav1.GetOptions{})
@@ -103,8 +142,7 @@ func (k Keeper) writeMutating(ctx context.Context, bundle []byte) error {
 	}
 	same := true
 	for i := range c.Webhooks {
-		same = same && bytes.Equal(c.Webhooks[i].ClientConfig.CABundle, bundle)
-		c.Webhooks[i].ClientConfig.CABundle = bundle
+		same = k.right(&c.Webhooks[i].ClientConfig, admit.PathMutate, bundle) && same
 	}
 	if same {
 		return nil
@@ -121,8 +159,7 @@ func (k Keeper) writeValidating(ctx context.Context, bundle []byte) error {
 	}
 	same := true
 	for i := range c.Webhooks {
-		same = same && bytes.Equal(c.Webhooks[i].ClientConfig.CABundle, bundle)
-		c.Webhooks[i].ClientConfig.CABundle = bundle
+		same = k.right(&c.Webhooks[i].ClientConfig, admit.PathValidate, bundle) && same
 	}
 	if same {
 		return nil

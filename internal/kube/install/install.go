@@ -30,7 +30,7 @@ func Manifests(o Options) ([]runtime.Object, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	all := append([]runtime.Object{o.namespace(), o.authority()}, o.permissions()...)
+	all := append([]runtime.Object{o.namespace(), o.authority(), o.path()}, o.permissions()...)
 	if o.Image != "" {
 		server, err := o.serverObjects()
 		if err != nil {
@@ -80,7 +80,7 @@ func resources() map[string]schema.GroupVersionResource {
 	}
 	const rbac, admission = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
 	return map[string]schema.GroupVersionResource{
-		"Namespace": resource("", "namespaces"), "ConfigMap": resource("", "configmaps"), "ServiceAccount": resource("", "serviceaccounts"),
+		"Namespace": resource("", "namespaces"), "ConfigMap": resource("", "configmaps"), "Secret": resource("", "secrets"), "ServiceAccount": resource("", "serviceaccounts"),
 		"PersistentVolumeClaim": resource("", "persistentvolumeclaims"), "Service": resource("", "services"),
 		"Deployment": resource("apps", "deployments"), "NetworkPolicy": resource("networking.k8s.io", "networkpolicies"),
 		"ClusterRole": resource(rbac, "clusterroles"), "ClusterRoleBinding": resource(rbac, "clusterrolebindings"),
@@ -140,7 +140,7 @@ func apply(ctx context.Context, config *rest.Config, objects []runtime.Object) e
 	return nil
 }
 
-// awaitServer waits until the server is ready and has told its authority.
+// awaitServer waits until the server is ready and has told its authority and its key.
 func awaitServer(ctx context.Context, client kubernetes.Interface, o *Options) error {
 	for {
 		missing, err := serverMissing(ctx, client, o)
@@ -159,7 +159,7 @@ func awaitServer(ctx context.Context, client kubernetes.Interface, o *Options) e
 }
 
 // serverMissing says what the server still lacks; empty when it lacks nothing, and
-// the options then hold its authority.
+// the options then hold its authority and its key.
 func serverMissing(ctx context.Context, client kubernetes.Interface, o *Options) (string, error) {
 	d, err := client.AppsV1().Deployments(o.Namespace).Get(ctx, Name, metav1.GetOptions{})
 	if err != nil {
@@ -178,7 +178,14 @@ func serverMissing(ctx context.Context, client kubernetes.Interface, o *Options)
 	if m.Data[authorityKey] == "" {
 		return "it has not told what its certificate is signed by", nil
 	}
-	o.CABundle = []byte(m.Data[authorityKey])
+	key, err := client.CoreV1().Secrets(o.Namespace).Get(ctx, pathSecret, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	if len(key.Data[pathKey]) == 0 {
+		return "it has not told the key of its webhooks", nil
+	}
+	o.CABundle, o.Key = []byte(m.Data[authorityKey]), string(key.Data[pathKey])
 	return "", nil
 }
 

@@ -23,6 +23,9 @@ type Options struct {
 	// CABundle is what the server's certificate is signed by, in PEM. Apply asks the
 	// server that it installs when it is empty; without an Image it is needed.
 	CABundle []byte
+	// Key is what the server wants at the end of the webhooks' paths (admit.Config).
+	// Apply asks the server that it installs when it is empty.
+	Key string
 	// Namespaces are those that the gate looks at; all when empty. System ones are
 	// looked at always.
 	Namespaces []string

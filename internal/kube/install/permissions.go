@@ -65,11 +65,11 @@ func (o *Options) clusterBinding(suffix string) *rbac.ClusterRoleBinding {
 	return b
 }
 
-// role lets the server tell its authority to who installs it.
+// role lets the server tell its authority and its key to who installs it.
 func (o *Options) role() *rbac.Role {
-	rule := allow("", []string{"configmaps"}, "get", "update")
-	rule.ResourceNames = []string{authorityMap}
-	r := &rbac.Role{ObjectMeta: o.meta(o.Namespace), Rules: []rbac.PolicyRule{rule}}
+	authority, key := allow("", []string{"configmaps"}, "get", "update"), allow("", []string{"secrets"}, "get", "update")
+	authority.ResourceNames, key.ResourceNames = []string{authorityMap}, []string{pathSecret}
+	r := &rbac.Role{ObjectMeta: o.meta(o.Namespace), Rules: []rbac.PolicyRule{authority, key}}
 	r.SetGroupVersionKind(rbac.SchemeGroupVersion.WithKind("Role"))
 	return r
 }

@@ -59,12 +59,14 @@ func (o *Options) isServer() string {
 	return "request.userInfo.username == 'system:serviceaccount:" + o.Namespace + ":" + Name + "'"
 }
 
-// sameButBundle is true where an update of webhooks changes their caBundle at most.
+// sameButBundle is true where an update of webhooks changes their caBundle, and their
+// paths at the server, at most.
 func sameButBundle() string {
 	var same []string
 	for _, field := range []string{
 		"name", "rules", "failurePolicy", "timeoutSeconds", "namespaceSelector", "?objectSelector", "matchPolicy", "sideEffects",
-		"admissionReviewVersions", "?reinvocationPolicy", "?matchConditions", "clientConfig.?url", "clientConfig.?service",
+		"admissionReviewVersions", "?reinvocationPolicy", "?matchConditions", "clientConfig.?url", "clientConfig.?service.?namespace",
+		"clientConfig.?service.?name", "clientConfig.?service.?port",
 	} {
 		same = append(same, "new."+field+" == old."+field)
 	}

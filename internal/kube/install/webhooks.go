@@ -47,6 +47,7 @@ type entry struct {
 }
 
 func (o *Options) entries(path string) []entry {
+	path = admit.Path(path, o.Key)
 	client := admission.WebhookClientConfig{CABundle: o.CABundle}
 	if o.URL != "" {
 		url := o.URL + path
