@@ -44,7 +44,7 @@ func (s *serving) flags(f *pflag.FlagSet) {
 	f.BoolVar(&s.inCluster, "in-cluster", false, "stand at the door of the cluster that this runs in")
 	f.StringVar(&s.own, "namespace", install.Name, "the gate's own namespace in the cluster")
 	f.BoolVar(&s.enforce, "enforce", false, "enforce the rules in namespaces for which nobody has said so (default: report)")
-	f.StringSliceVar(&s.platforms, "platform", nil, "platforms that places run, as in linux/arm64; of an index each is judged (default: this machine's)")
+	f.StringSliceVar(&s.platforms, "platform", nil, "platforms that places run, as in linux/arm64; of an index each is judged (default: those of the cluster's nodes when the server starts, else this machine's)")
 	f.IntVar(&s.workers, "workers", 2, "how many artifacts are scanned at once")
 	f.IntVar(&s.queue, "queue", 20_000, "how many scans may wait")
 	f.DurationVar(&s.updateEvery, "update-every", 0, "fetch advisories this often, as in 1h (default: never; touchstone db update does)")
@@ -95,7 +95,7 @@ func (p *program) serve(ctx context.Context, flags *serving) error {
 	if err != nil {
 		return err
 	}
-	door, err := flags.atTheDoor()
+	door, err := flags.atTheDoor(ctx)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (p *program) serve(ctx context.Context, flags *serving) error {
 		s, err := server.New(ctx, server.Config{
 			Gates: door.gates, Keychain: door.keychain,
 			Data: p.settings.data, Listen: flags.listen, WebhookListen: flags.webhook, Hosts: flags.hosts, Cluster: flags.cluster, Tool: tool(),
-			Gate: g, Rules: source, RulesName: orExample(table.path), Enforce: flags.enforce, Platforms: flags.platforms,
+			Gate: g, Rules: source, RulesName: orExample(table.path), Enforce: flags.enforce, Platforms: door.platforms,
 			Workers: flags.workers, Queue: flags.queue,
 			Registries:  oci.Registries{Mirrors: mirrors, Insecure: p.settings.insecure, UserAgent: "touchstone/" + version},
 			UpdateEvery: flags.updateEvery, Update: p.fetchAdvisories,
@@ -116,25 +116,35 @@ func (p *program) serve(ctx context.Context, flags *serving) error {
 	})
 }
 
-// atTheDoor is what a cluster adds to the server: who asks it, and the pull secrets.
+// atTheDoor is what a cluster adds to the server: who asks it, the pull secrets, and
+// what its nodes run.
 type atTheDoor struct {
-	gates    []func(*server.Rooms) (*server.Gate, error)
-	keychain func(context.Context, gate.Credential) (authn.Keychain, error)
+	gates     []func(*server.Rooms) (*server.Gate, error)
+	keychain  func(context.Context, gate.Credential) (authn.Keychain, error)
+	platforms []string
 }
 
-func (s *serving) atTheDoor() (atTheDoor, error) {
+func (s *serving) atTheDoor(ctx context.Context) (atTheDoor, error) {
 	if s.kubeconfig == "" && !s.inCluster {
-		return atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){alone(s.own)}}, nil
+		return atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){alone(s.own)}, platforms: s.platforms}, nil
 	}
 	config, err := kube.Connect(s.kubeconfig)
 	if err != nil {
 		return atTheDoor{}, err
 	}
-	secrets, err := kube.New(kube.Config{REST: config, Name: s.cluster})
+	cluster, err := kube.New(kube.Config{REST: config, Name: s.cluster})
 	if err != nil {
 		return atTheDoor{}, err
 	}
-	return atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){standing(config, s.own)}, keychain: secrets.Keychain}, nil
+	d := atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){standing(config, s.own)}, keychain: cluster.Keychain, platforms: s.platforms}
+	if len(d.platforms) > 0 {
+		return d, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	// A cluster that is just starting has no nodes yet: then this machine's holds.
+	d.platforms, _ = cluster.Platforms(ctx)
+	return d, nil
 }
 
 func orExample(path string) string {
