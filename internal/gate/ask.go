@@ -265,7 +265,13 @@ func (a *asking) told(one *decided) *Answer {
 // settled does what follows from an answer that is written down.
 func (a *asking) settled(one *decided) {
 	a.figures.count(one.Verdict)
-	if a.scan == nil || a.r.DryRun || !waits(a.r) {
+	if a.r.DryRun || !waits(a.r) {
+		return
+	}
+	if a.scan == nil {
+		if a.mode.Enforced && one.Verdict != touchstone.Allowed {
+			a.refused.put(a.r, a.g.now)
+		}
 		return
 	}
 	if _, _, waiting := a.queue.find(a.key); !waiting { // it ended while this was written down

@@ -66,6 +66,7 @@ type Door struct {
 	again     again
 
 	ended   chan string // artifacts whose scan has ended
+	refused refusals
 	telling sync.Mutex
 	allowed []func(Request)
 }
@@ -247,9 +248,9 @@ func (d *Door) load(ctx context.Context) error {
 	return nil
 }
 
-// Allowed calls f whenever a scan has ended and somebody who was refused for want
-// of it would now be let in. It is how an owner that waits is told. f is called
-// from several goroutines and must not block for long.
+// Allowed calls f whenever somebody who was refused would now be let in: a scan has
+// ended, or people have promoted, approved or waived. It is how an owner that waits
+// is told. f is called from several goroutines and must not block for long.
 func (d *Door) Allowed(f func(Request)) {
 	d.telling.Lock()
 	defer d.telling.Unlock()

@@ -49,6 +49,7 @@ func (d *Door) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { d.watchAdvisories(ctx); return nil })
+	group.Go(func() error { d.watchPeople(ctx); return nil })
 	for range tellers {
 		group.Go(func() error { d.tellAll(ctx); return nil })
 	}
