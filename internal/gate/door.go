@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -193,9 +192,6 @@ type Running struct {
 	Credential Credential          `json:"credential,omitzero"`
 	Settings   touchstone.Settings `json:"settings,omitzero"`
 }
-
-// ErrNotBuilt is returned by what is being built.
-var ErrNotBuilt = errors.New("not built yet")
 
 // NewDoor returns a Door. Run must be called for scans to be done.
 func NewDoor(c DoorConfig) *Door {

@@ -50,7 +50,7 @@ func (r *Release) Promote(ctx context.Context, p Person, ask PromotionAsk) (*Res
 		return nil, err
 	}
 	if r.door == nil {
-		return nil, faulty(gate.ErrNotBuilt, "nothing judges promotions here", "")
+		return nil, errors.New("nothing judges promotions: Through was not called")
 	}
 	b, err := r.Book(ctx)
 	if err != nil {
