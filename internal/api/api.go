@@ -76,6 +76,7 @@ func Routes() []Route {
 		{"POST", "/v1/requests/{id}/approve", Approver, "Say yes; never to one's own", nil, Remark{}, release.Request{}, false, true},
 		{"POST", "/v1/requests/{id}/reject", Approver, "Say no", nil, Remark{}, release.Request{}, false, true},
 		{"GET", "/v1/waivers", Viewer, "Waivers in force, the first to lapse first", pages(), nil, Page[touchstone.Waiver]{}, false, false},
+		{"POST", "/v1/waivers/import", Developer, "Ask for every waiver of a file, all or none", nil, WaiverFile{}, Imported{}, false, true},
 		{"POST", "/v1/waivers/{id}/revoke", Approver, "End a waiver before its time", nil, Remark{}, nil, false, true},
 		{"GET", "/v1/freezes", Viewer, "Freezes, past ones left out", pages(), nil, Page[touchstone.Freeze]{}, false, false},
 		{"POST", "/v1/freezes", Approver, "Declare a freeze", nil, touchstone.Freeze{}, touchstone.Freeze{}, false, true},
@@ -85,7 +86,7 @@ func Routes() []Route {
 
 		{"GET", "/v1/namespaces", Viewer, "Namespaces, and whether their rules are enforced", []string{"cluster"}, nil, Page[gate.Mode]{}, false, false},
 		{"PUT", "/v1/namespaces/{namespace}", Admin, "Report or enforce", nil, ModeAsk{}, ModeAnswer{}, false, true},
-		{"GET", "/v1/log", Viewer, "Entries of the log, in order", pages("kind", "about"), nil, Page[Entry]{}, false, false},
+		{"GET", "/v1/log", Viewer, "Entries of the log, in order; order=newest turns it round", pages("kind", "about", "order"), nil, Page[Entry]{}, false, false},
 		{"GET", "/v1/log/checkpoint", Viewer, "The latest signed checkpoint, and the key", nil, nil, Checkpoint{}, false, false},
 		{"POST", "/v1/log/verify", Viewer, "Verify the whole log", nil, VerifyAsk{}, record.Verification{}, false, false},
 		{"GET", "/v1/whoami", Viewer, "Whose token this is", nil, nil, Token{}, false, false},
@@ -221,6 +222,18 @@ type Event struct {
 	At       time.Time `json:"at"`
 	Decision *Decision `json:"decision,omitempty"`
 	Scan     *Scan     `json:"scan,omitempty"`
+}
+
+// WaiverFile is a file of waivers, as it lies beside a rules file.
+type WaiverFile struct {
+	Name string `json:"name"` // for messages
+	Text string `json:"text"`
+}
+
+// Imported is what was asked for of a file of waivers.
+type Imported struct {
+	Requests []release.Request `json:"requests"` // one for each waiver that is not in force already
+	Warnings []string          `json:"warnings,omitempty"`
 }
 
 // Remark is why somebody does something.

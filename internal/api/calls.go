@@ -205,6 +205,11 @@ func (c *Client) Waivers(ctx context.Context, p Paging) (*Page[touchstone.Waiver
 	return get[Page[touchstone.Waiver]](ctx, c, "/v1/waivers", p.values())
 }
 
+// ImportWaivers asks for every waiver of a file, all or none.
+func (c *Client) ImportWaivers(ctx context.Context, f WaiverFile) (*Imported, error) {
+	return post[Imported](ctx, c, "/v1/waivers/import", f)
+}
+
 // RevokeWaiver ends a waiver before its time.
 func (c *Client) RevokeWaiver(ctx context.Context, id, reason string) error {
 	return c.tell(ctx, "/v1/waivers/"+url.PathEscape(id)+"/revoke", reason)
@@ -250,6 +255,12 @@ func (c *Client) SetMode(ctx context.Context, namespace string, ask ModeAsk) (*M
 // Log lists entries of the log in order; kind and about may be empty.
 func (c *Client) Log(ctx context.Context, kind, about string, p Paging) (*Page[Entry], error) {
 	return get[Page[Entry]](ctx, c, "/v1/log", p.values("kind", kind, "about", about))
+}
+
+// NewestLog lists entries of the log, the newest first; kind and about may be
+// empty.
+func (c *Client) NewestLog(ctx context.Context, kind, about string, p Paging) (*Page[Entry], error) {
+	return get[Page[Entry]](ctx, c, "/v1/log", p.values("kind", kind, "about", about, "order", "newest"))
 }
 
 // Checkpoint returns the latest signed checkpoint.

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -31,7 +33,7 @@ func (p *program) admitStatus() *cobra.Command {
 		Args:  exactly(0, "flags alone"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.call(&a, func(client *api.Client) error {
-				all, err := list(func(at api.Paging) (*api.Page[api.Workload], error) {
+				all, _, err := list(0, func(at api.Paging) (*api.Page[api.Workload], error) {
 					return client.Running(cmd.Context(), namespace, owner, at)
 				})
 				if err != nil {
@@ -52,6 +54,10 @@ func (p *program) admitStatus() *cobra.Command {
 
 // showStatus tells by owner what the rules would refuse of what runs.
 func (p *program) showStatus(w io.Writer, all []api.Workload, modes []gate.Mode) {
+	if len(all) == 0 {
+		fmt.Fprintln(w, "nothing is known to run\nhint: a server that stands at a cluster's door looks: touchstone admit install")
+		return
+	}
 	enforced := map[string]bool{}
 	for i := range modes {
 		enforced[modes[i].Namespace] = modes[i].Enforced
@@ -61,14 +67,10 @@ func (p *program) showStatus(w io.Writer, all []api.Workload, modes []gate.Mode)
 	for i := range all {
 		one := &all[i]
 		verdicts[one.Verdict]++
-		if one.Verdict == touchstone.Allowed && len(one.Findings) == 0 {
-			continue
+		if one.Verdict != touchstone.Allowed || len(one.Findings) > 0 {
+			owner := cmp.Or(one.Place.Owner, "nobody")
+			byOwner[owner] = append(byOwner[owner], one)
 		}
-		owner := one.Place.Owner
-		if owner == "" {
-			owner = "nobody"
-		}
-		byOwner[owner] = append(byOwner[owner], one)
 	}
 	fmt.Fprintf(w, "%d containers run: %d would be allowed, %d refused, %d are undecided or unscanned\n", len(all),
 		verdicts[touchstone.Allowed], verdicts[touchstone.Refused], len(all)-verdicts[touchstone.Allowed]-verdicts[touchstone.Refused])
@@ -76,21 +78,31 @@ func (p *program) showStatus(w io.Writer, all []api.Workload, modes []gate.Mode)
 		fmt.Fprintf(w, "\n%s\n", plain(owner))
 		t := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
 		for _, one := range byOwner[owner] {
-			verdict := string(one.Verdict)
-			if verdict == "" {
-				verdict = "unscanned"
-			}
 			mode := "reports"
 			if enforced[one.Place.Namespace] {
 				mode = "enforced"
 			}
-			fmt.Fprintf(t, "  %s\t%s %s\t%s\t%s\n", plain(one.Place.Namespace+" ("+mode+")"), plain(one.Workload.Kind), plain(one.Workload.Name), plain(one.Reference), verdict)
+			fmt.Fprintf(t, "  %s\t%s %s\t%s\t%s\n", plain(one.Place.Namespace+" ("+mode+")"), plain(one.Workload.Kind), plain(one.Workload.Name), plain(one.Reference), plain(verdictOf(one)))
 			for j := range one.Findings {
 				f := &one.Findings[j]
 				fmt.Fprintf(t, "  \t\t%s\tmend by %s\n", plain(f.Rule+" "+f.Thing), p.moment(f.Deadline))
 			}
 		}
-		_ = t.Flush() // the writer below tells what is wrong with it
+		_ = t.Flush() // what is wrong with w is told by whoever made it
+	}
+}
+
+// verdictOf is what something new would get where it runs, and why.
+func verdictOf(one *api.Workload) string {
+	switch {
+	case one.Verdict == "" && one.Problem != "":
+		return "unscanned: " + one.Problem
+	case one.Verdict == "":
+		return "unscanned"
+	case len(one.Failing) > 0:
+		return string(one.Verdict) + ": " + strings.Join(one.Failing, ", ")
+	default:
+		return string(one.Verdict)
 	}
 }
 
@@ -133,11 +145,7 @@ func (p *program) admitMode(use string, enforce bool) *cobra.Command {
 func showMode(w io.Writer, namespace string, got *api.ModeAnswer) {
 	for i := range got.InTheWay {
 		one := &got.InTheWay[i]
-		verdict := string(one.Verdict)
-		if verdict == "" {
-			verdict = "unscanned"
-		}
-		fmt.Fprintf(w, "in the way: %s %s runs %s: %s\n", plain(one.Workload.Kind), plain(one.Workload.Name), plain(one.Reference), verdict)
+		fmt.Fprintf(w, "in the way: %s %s runs %s: %s\n", plain(one.Workload.Kind), plain(one.Workload.Name), plain(one.Reference), plain(verdictOf(one)))
 	}
 	switch {
 	case got.Mode.Enforced:

@@ -93,6 +93,9 @@ environment only with --strict; else 0 unless nothing could be decided.`,
 				return verdictExit(doc.Verdict(), strict, warned(doc))
 			}
 			if served.url != "" {
+				if open.as != "" {
+					return errors.New("--as names a file, and a server judges what is in a registry\nhint: leave --as out, or --server")
+				}
 				ask := api.CheckAsk{Reference: args[0], Environment: env, Place: place, Platform: open.platform, Settings: touchstone.Settings{User: user}}
 				doc, err := p.checkBy(cmd.Context(), &served, ask, wait)
 				if err != nil {
@@ -222,6 +225,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 func atLeast(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < n {
+			return fmt.Errorf("%s wants %s\nhint: %s", cmd.CommandPath(), what, cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// atMost wants so many arguments or fewer.
+func atMost(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
 			return fmt.Errorf("%s wants %s\nhint: %s", cmd.CommandPath(), what, cmd.UseLine())
 		}
 		return nil

@@ -5,94 +5,108 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/api"
+	"touchstone.dev/touchstone/internal/rules"
 )
 
 func (p *program) freezeCommand() *cobra.Command {
 	var (
-		a           asked
-		f           touchstone.Freeze
-		from, until string
+		a    asked
+		f    touchstone.Freeze
+		when freezing
 	)
 	c := &cobra.Command{
 		Use:   "freeze ENVIRONMENT… --until WHEN --reason WHY",
-		Short: "Let nothing new into environments until a moment",
-		Long: `Let nothing new into environments until a moment, where the rules have a row
-"frozen". What runs may restart, and what is better than what runs may come in
-where the row "improves" says so. Freezes that recur, and windows, are in the
-rules file.`,
+		Short: "Let nothing new into environments, until a moment or every week",
+		Long: `Let nothing new into environments, until a moment or every week, where the rules
+have a row "frozen". What runs may restart, and what is better than what runs may
+come in where the row "improves" says so. It needs nobody else's approval: a
+freeze only ever refuses.`,
 		Example: `  touchstone freeze prod --until 2027-01-03 --reason "end of the year"
+  touchstone freeze stage prod --every "Fri 16:00 to Mon 08:00" --zone Europe/Berlin --reason "nobody is there"
   touchstone freeze list
   touchstone freeze thaw 01JDC9T3Z1V6W0Q4N8R5K7M2XA --reason "over early"`,
 		Args: atLeast(1, "environments"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if until == "" || f.Reason == "" {
-				return errors.New("a freeze needs --until and --reason")
-			}
-			var err error
 			f.Environments = args
-			if f.Until, err = p.when("until", until); err != nil {
+			if err := p.freezes(&f, &when); err != nil {
 				return err
-			}
-			if from != "" {
-				if f.From, err = p.when("from", from); err != nil {
-					return err
-				}
 			}
 			return p.call(&a, func(client *api.Client) error {
 				got, err := client.Freeze(cmd.Context(), f)
 				if err != nil {
 					return err
 				}
-				return p.tell(&a, got, func(w io.Writer) { p.showFreezes(w, []touchstone.Freeze{*got}) })
+				return p.tell(&a, got, func(w io.Writer) { tabulate(w, []touchstone.Freeze{*got}, "", freezeHead, p.freezeRow) })
 			})
 		},
 	}
-	c.Flags().StringVar(&from, "from", "", "when it begins (default: now)")
-	c.Flags().StringVar(&until, "until", "", "when it ends: a day, an instant, or a time from now (3d, 4h)")
+	c.Flags().StringVar(&when.from, "from", "", "when it begins: a day, an instant, or a time from now (default: now)")
+	c.Flags().StringVar(&when.until, "until", "", "when it ends: a day, an instant, or a time from now (3d, 4h)")
+	c.Flags().StringVar(&when.every, "every", "", "the time of the week in which it recurs: Fri 16:00 to Mon 08:00, or Sat,Sun")
+	c.Flags().StringVar(&when.zone, "zone", "", "the time zone of --every, as in Europe/Berlin (default: UTC)")
 	c.Flags().StringVar(&f.Reason, "reason", "", "why")
-	c.Flags().StringVar(&f.Owner, "owner", "", "who answers for it")
+	c.Flags().StringVar(&f.Owner, "owner", "", "who answers for it (default: whoever declares it)")
 	c.AddCommand(p.freezeList(), p.remarkCommand("thaw ID", "End a freeze before its time", "the id of a freeze", "thawed", (*api.Client).Thaw))
 	return a.flags(c)
 }
 
-func (p *program) freezeList() *cobra.Command {
-	var a asked
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "The freezes that people have declared, past ones left out",
-		Args:  exactly(0, "nothing"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.call(&a, func(client *api.Client) error {
-				all, err := list(func(at api.Paging) (*api.Page[touchstone.Freeze], error) { return client.Freezes(cmd.Context(), at) })
-				if err != nil {
-					return err
-				}
-				return p.tell(&a, all, func(w io.Writer) { p.showFreezes(w, all) })
-			})
-		},
+// freezing is when a freeze holds, as the flags say it.
+type freezing struct{ from, until, every, zone string }
+
+// freezes fills in when the freeze holds.
+func (p *program) freezes(f *touchstone.Freeze, when *freezing) (err error) {
+	switch {
+	case f.Reason == "" || when.until == "" && when.every == "":
+		return errors.New("a freeze needs --reason, and --until or --every\nhint: touchstone freeze --help shows some")
+	case when.zone != "" && when.every == "":
+		return errors.New("--zone is the time zone of --every\nhint: an instant names its own, as in 2027-01-31T16:00:00+01:00")
 	}
-	return a.flags(c)
+	if when.every != "" {
+		if f.Weekly, err = rules.ParseWeekly(when.every, when.zone); err != nil {
+			return fmt.Errorf("--every: %w", err)
+		}
+	}
+	if when.until != "" {
+		if f.Until, err = p.end("until", when.until); err != nil {
+			return err
+		}
+	}
+	if when.from != "" {
+		f.From, err = p.begin("from", when.from)
+	}
+	return err
 }
 
-func (p *program) showFreezes(w io.Writer, all []touchstone.Freeze) {
-	if len(all) == 0 {
-		fmt.Fprintln(w, "no freeze")
-		return
+const freezeHead = "ID\tENVIRONMENTS\tFROM\tUNTIL\tEVERY\tOWNER\tREASON"
+
+func (p *program) freezeRow(f *touchstone.Freeze) []string {
+	from, until, every := "now", "thawed", ""
+	if !f.From.IsZero() {
+		from = p.moment(f.From)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tENVIRONMENTS\tFROM\tUNTIL\tOWNER\tREASON")
-	for i := range all {
-		f := &all[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", f.ID, plain(strings.Join(f.Environments, ", ")), p.moment(f.From), p.moment(f.Until), plain(f.Owner), plain(f.Reason))
+	if !f.Until.IsZero() {
+		until = p.moment(f.Until)
 	}
-	_ = t.Flush() // the writer below tells what is wrong with it
+	if f.Weekly != nil {
+		every = f.Weekly.String()
+	}
+	return []string{f.ID, orAll(f.Environments), from, until, every, f.Owner, f.Reason}
+}
+
+func (p *program) freezeList() *cobra.Command {
+	return listCommand(p, listing[touchstone.Freeze]{
+		use: "list", short: "The freezes that people have declared, past ones left out",
+		empty: "no freeze is declared; those of the rules file are in the rules (touchstone rules show)", head: freezeHead,
+		page: func(cmd *cobra.Command, client *api.Client, _ []string, at api.Paging) (*api.Page[touchstone.Freeze], error) {
+			return client.Freezes(cmd.Context(), at)
+		},
+		row: p.freezeRow,
+	})
 }
 
 // remarkCommand is a command that ends something, with a reason.
@@ -105,6 +119,9 @@ func (p *program) remarkCommand(use, short, what, done string, act func(*api.Cli
 		Use: use, Short: short,
 		Args: exactly(1, what),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if reason == "" {
+				return fmt.Errorf("%s wants --reason: it stands in the record", cmd.CommandPath())
+			}
 			return p.call(&a, func(client *api.Client) error {
 				if err := act(client, cmd.Context(), args[0], reason); err != nil {
 					return err

@@ -70,19 +70,12 @@ environment. A base that they refuse is not approved, and the exit code is 1.`,
 	return c
 }
 
+// expiry reads until when an approval holds; zero is for ever.
 func (p *program) expiry(s string) (time.Time, error) {
 	if s == "never" {
 		return time.Time{}, nil
 	}
-	var days int
-	if n, err := fmt.Sscanf(s, "%dd", &days); n == 1 && err == nil && days > 0 {
-		return p.now().UTC().Truncate(time.Second).AddDate(0, 0, days), nil
-	}
-	last, err := time.Parse(time.DateOnly, s)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("--expires %s: neither a day like 2027-01-31, nor an age like 90d, nor never", s)
-	}
-	return last.AddDate(0, 0, 1), nil
+	return p.end("expires", s)
 }
 
 // bless judges one platform of a base, and approves it if the rules allow it.

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
+	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -85,43 +86,54 @@ func (p *program) logCheckpoint() *cobra.Command {
 	return a.flags(c)
 }
 
+// bookkeeping are the entries that keep what a call came to, in case it is made
+// again. People look for what it did.
+const bookkeeping = "idempotency"
+
 func (p *program) logList() *cobra.Command {
-	var (
-		a           asked
-		kind, about string
-		last        int
-	)
+	var kind, about string
+	c := listCommand(p, listing[api.Entry]{
+		use: "list", short: "The entries of the log, the newest first", last: 25,
+		example: `  touchstone log list --kind promotion
+  touchstone log list --about registry.example/shop/cart@sha256:…`,
+		empty: "no such entry", head: "SEQ\tWHEN\tKIND\tWHO\tABOUT",
+		page: func(cmd *cobra.Command, client *api.Client, _ []string, at api.Paging) (*api.Page[api.Entry], error) {
+			got, err := client.NewestLog(cmd.Context(), kind, about, at)
+			if err == nil && kind != bookkeeping {
+				got.Items = slices.DeleteFunc(got.Items, func(e api.Entry) bool { return e.Kind == bookkeeping })
+			}
+			return got, err
+		},
+		row: func(e *api.Entry) []string {
+			return []string{strconv.FormatUint(e.Seq, 10), p.moment(e.Time), e.Kind, e.Actor, e.About}
+		},
+	})
+	c.Flags().StringVar(&kind, "kind", "", "only of this kind, such as decision or promotion (the kind idempotency is told only so)")
+	c.Flags().StringVar(&about, "about", "", "only about this")
+	return c
+}
+
+func (p *program) backupCommand() *cobra.Command {
+	var a asked
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "The entries of the log, in order",
-		Args:  exactly(0, "flags alone"),
+		Use:   "backup",
+		Short: "Have a server write a backup of its record, on its own disk and while it runs",
+		Long: `Have a server write a backup of its record, on its own disk and while it runs.
+touchstone serve restore puts one back. Keys and certificate are not in it: keep
+log.key elsewhere too.`,
+		Args: exactly(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.call(&a, func(client *api.Client) error {
-				all := []api.Entry{}
-				for e, err := range api.All(func(at api.Paging) (*api.Page[api.Entry], error) { return client.Log(cmd.Context(), kind, about, at) }) {
-					if err != nil {
-						return err
-					}
-					if all = append(all, e); last > 0 && len(all) > last {
-						all = all[1:]
-					}
+				b, err := client.Backup(cmd.Context())
+				if err != nil {
+					return err
 				}
-				return p.tell(&a, all, func(w io.Writer) { p.showEntries(w, all) })
+				return p.tell(&a, b, func(w io.Writer) {
+					fmt.Fprintf(w, "%s\n", plain(b.Path))
+					p.note("%d bytes, on the disk of the server, as of %s", b.Bytes, p.moment(b.At))
+				})
 			})
 		},
 	}
-	c.Flags().StringVar(&kind, "kind", "", "only of this kind, such as decision or promotion")
-	c.Flags().StringVar(&about, "about", "", "only about this")
-	c.Flags().IntVar(&last, "last", 0, "only so many of the end (default: all)")
 	return a.flags(c)
-}
-
-func (p *program) showEntries(w io.Writer, all []api.Entry) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SEQ\tWHEN\tKIND\tWHO\tABOUT")
-	for i := range all {
-		e := &all[i]
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", e.Seq, p.moment(e.Time), plain(e.Kind), plain(e.Actor), plain(e.About))
-	}
-	_ = t.Flush() // the writer below tells what is wrong with it
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +11,7 @@ import (
 	"touchstone.dev/touchstone/internal/api"
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/release"
+	"touchstone.dev/touchstone/internal/report"
 )
 
 func (p *program) promoteCommand() *cobra.Command {
@@ -26,7 +26,8 @@ func (p *program) promoteCommand() *cobra.Command {
 decide, and with them soak time in the one before, approvals, freezes and
 windows. Where approvals alone are missing a request is opened, and its id told.
 
-Exit codes: 0 promoted, 1 refused, 2 undecided or waiting for approvals.`,
+Exit codes: 0 promoted (or it was already), 1 refused, 2 undecided, being
+scanned, or waiting for approvals.`,
 		Example: `  touchstone promote registry.example/shop/cart:1.4 --to stage
   touchstone promote registry.example/shop/cart:1.4 registry.example/shop/till:2.0 --to prod --dry-run`,
 		Args: atLeast(1, "artifacts to promote"),
@@ -52,92 +53,99 @@ Exit codes: 0 promoted, 1 refused, 2 undecided or waiting for approvals.`,
 	return a.flags(c)
 }
 
-// promotionExit is the worst of the answers; what waits for people is undecided.
+// promotionExit is the worst of the answers. What is promoted already stays so,
+// whatever the rules say of it today; what waits, for people or a scan, is
+// undecided.
 func promotionExit(r *release.Result) error {
+	if len(r.Promoted) > 0 {
+		return nil
+	}
 	worst := touchstone.Allowed
 	for i := range r.Answers {
-		if v := r.Answers[i].Decision.Verdict; v.Worse(worst) {
+		v := r.Answers[i].Decision.Verdict
+		if r.Answers[i].Scanning || waits(r) {
+			v = touchstone.Undecided
+		}
+		if v.Worse(worst) {
 			worst = v
 		}
-	}
-	waits := r.Request != nil && r.Request.State == release.Open
-	scanning := slices.ContainsFunc(r.Answers, func(a gate.Answer) bool { return a.Scanning })
-	if worst == touchstone.Refused && (waits || scanning) {
-		worst = touchstone.Undecided
 	}
 	return verdictExit(worst, false, false)
 }
 
+// waits reports whether approvals alone are missing.
+func waits(r *release.Result) bool { return r.Request != nil && r.Request.State == release.Open }
+
 func (p *program) showPromotion(w io.Writer, ask *release.PromotionAsk, r *release.Result) {
-	for i := range r.Answers {
-		one := &r.Answers[i]
-		verdict := string(one.Decision.Verdict)
-		if one.Scanning {
-			verdict = "not seen before: scan started, try again in about 10 s"
+	for i := range r.Promoted {
+		m := &r.Promoted[i]
+		done := "promoted to"
+		if !slices.ContainsFunc(r.Answers, func(a gate.Answer) bool { return a.ID == m.Decision }) {
+			done = "was promoted already, " + p.moment(m.At) + ", to"
 		}
-		fmt.Fprintf(w, "%s for %s: %s\n", plain(one.Pinned), plain(ask.To), verdict)
-		showReasons(w, one.Decision.Reasons)
+		fmt.Fprintf(w, "%s@%s %s %s by %s\n", plain(m.Artifact), m.Digest.Short(), done, plain(m.Environment), plain(m.By))
 	}
-	switch {
-	case len(r.Promoted) > 0:
-		for i := range r.Promoted {
-			m := &r.Promoted[i]
-			fmt.Fprintf(w, "promoted %s@%s to %s by %s\n", plain(m.Artifact), m.Digest.Short(), plain(m.Environment), plain(m.By))
+	if len(r.Promoted) == 0 || ask.DryRun {
+		for i := range r.Answers {
+			p.showAnswer(w, &r.Answers[i])
 		}
-	case r.Request != nil:
-		fmt.Fprintf(w, "waits for approval: %s\n  touchstone approve %s\n", plain(r.Request.Needs), r.Request.ID)
+		p.showHeld(w, ask, r)
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", plain(warning))
+	}
+}
+
+// showAnswer tells what the rules say of one artifact.
+func (p *program) showAnswer(w io.Writer, one *gate.Answer) {
+	label := one.Artifact.Label()
+	if !one.Scanning || one.Decision.Verdict != touchstone.Allowed {
+		p.showReasons(w, label, &one.Decision, []report.Fact{{Name: "digest", Text: string(one.Artifact.Digest)}, {Name: "decision", Text: one.ID}})
+		fmt.Fprintln(w)
+	}
+	if one.Scanning {
+		fmt.Fprintf(w, "%s was not seen before, and is being scanned: try again in about 10 s\n", plain(label))
+	}
+}
+
+// showHeld says what becomes of what was not promoted.
+func (p *program) showHeld(w io.Writer, ask *release.PromotionAsk, r *release.Result) {
+	switch {
+	case ask.DryRun && waits(r):
+		fmt.Fprintf(w, "nothing was done (--dry-run); it would wait for %s\n", plain(r.Request.Needs))
 	case ask.DryRun:
 		fmt.Fprintln(w, "nothing was done (--dry-run)")
+	case waits(r):
+		fmt.Fprintf(w, "waits for %s\nnext, by one of them: touchstone approve %s\n", plain(r.Request.Needs), r.Request.ID)
+	case len(r.Answers) > 1:
+		fmt.Fprintln(w, "nothing was promoted: all go, or none")
 	}
 	if !r.Opens.IsZero() {
-		fmt.Fprintf(w, "it opens at %s\n", p.moment(r.Opens))
+		fmt.Fprintf(w, "opens %s: what only time keeps back is let through then\n", p.moment(r.Opens))
+	}
+}
+
+// showReasons tells a decision as a check does.
+func (p *program) showReasons(w io.Writer, label string, d *touchstone.Decision, facts []report.Fact) {
+	o := p.reportOptions(w == p.stdout)
+	if err := report.WriteDecision(w, label, d, facts, o); err != nil {
+		p.note("the decision cannot be shown: %v", err)
 	}
 }
 
 func (p *program) promotionsCommand() *cobra.Command {
-	var (
-		a   asked
-		env string
-	)
-	c := &cobra.Command{
-		Use:   "promotions [REPOSITORY]",
-		Short: "What was promoted, the newest first",
-		Args:  atMost(1, "at most one repository"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.call(&a, func(client *api.Client) error {
-				page, err := client.Promotions(cmd.Context(), first(args), env, api.Paging{})
-				if err != nil {
-					return err
-				}
-				return p.tell(&a, page, func(w io.Writer) {
-					t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-					fmt.Fprintln(t, "WHEN\tTO\tARTIFACT\tBY\tDECISION")
-					for i := range page.Items {
-						m := &page.Items[i]
-						fmt.Fprintf(t, "%s\t%s\t%s@%s\t%s\t%s\n", p.moment(m.At), plain(m.Environment), plain(m.Artifact), m.Digest.Short(), plain(m.By), m.Decision)
-					}
-					_ = t.Flush() // the writer below tells what is wrong with it
-				})
-			})
+	var env string
+	c := listCommand(p, listing[touchstone.Promotion]{
+		use: "promotions [REPOSITORY]", short: "What was promoted, the newest first",
+		args: atMost(1, "at most one repository"), last: 25,
+		empty: "nothing was promoted", head: "WHEN\tTO\tARTIFACT\tBY\tDECISION",
+		page: func(cmd *cobra.Command, client *api.Client, args []string, at api.Paging) (*api.Page[touchstone.Promotion], error) {
+			return client.Promotions(cmd.Context(), first(args), env, at)
 		},
-	}
+		row: func(m *touchstone.Promotion) []string {
+			return []string{p.moment(m.At), m.Environment, m.Artifact + "@" + m.Digest.Short(), m.By, m.Decision}
+		},
+	})
 	c.Flags().StringVar(&env, "env", "", "only into this environment")
-	return a.flags(c)
-}
-
-func first(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return args[0]
-}
-
-// atMost wants so many arguments or fewer.
-func atMost(n int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > n {
-			return fmt.Errorf("%s wants %s\nhint: %s", cmd.CommandPath(), what, cmd.UseLine())
-		}
-		return nil
-	}
+	return c
 }

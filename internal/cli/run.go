@@ -167,13 +167,34 @@ failed), 64 wrong usage.`,
 	}
 	root.SetVersionTemplate("touchstone {{.Version}}\n")
 	p.settings.flags(root.PersistentFlags())
-	root.AddCommand(
-		p.checkCommand(), p.inspectCommand(), p.diffCommand(), p.pinCommand(), p.goldenCommand(),
-		p.rulesCommand(), p.baselineCommand(), p.dbCommand(), p.renderCommand(),
-		p.serveCommand(), p.admitCommand(), p.promoteCommand(), p.promotionsCommand(), p.requestsCommand(), p.approveCommand(), p.rejectCommand(),
-		p.waiveCommand(), p.freezeCommand(), p.decisionsCommand(), p.replayCommand(), p.simulateCommand(), p.whereCommand(), p.logCommand(), p.tokenCommand(),
-	)
+	p.addCommands(root)
 	return root
+}
+
+// addCommands puts the commands in three groups: what needs no server, what asks
+// one, and what runs one.
+func (p *program) addCommands(root *cobra.Command) {
+	for _, of := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Judge, without a server (check asks one too):", []*cobra.Command{
+			p.checkCommand(), p.inspectCommand(), p.diffCommand(), p.pinCommand(), p.goldenCommand(),
+			p.rulesCommand(), p.baselineCommand(), p.dbCommand(), p.renderCommand(),
+		}},
+		{"Ask a server:", []*cobra.Command{
+			p.promoteCommand(), p.promotionsCommand(), p.requestsCommand(), p.approveCommand(), p.rejectCommand(), p.improveCommand(),
+			p.waiveCommand(), p.freezeCommand(), p.decisionsCommand(), p.replayCommand(), p.simulateCommand(),
+			p.eventsCommand(), p.scansCommand(), p.whereCommand(), p.logCommand(),
+		}},
+		{"Run a server:", []*cobra.Command{p.serveCommand(), p.admitCommand(), p.tokenCommand(), p.backupCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: of.title, Title: of.title})
+		for _, c := range of.commands {
+			c.GroupID = of.title
+		}
+		root.AddCommand(of.commands...)
+	}
 }
 
 // group makes a command that only holds others.

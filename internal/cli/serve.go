@@ -78,9 +78,13 @@ those of docker's configuration (DOCKER_CONFIG).`,
 
 // serve runs the server until it is interrupted, which is how it ends well.
 func (p *program) serve(ctx context.Context, flags *serving) error {
-	table, err := p.loadRules()
+	table, warnings, err := p.readRules()
 	if err != nil {
 		return err
+	}
+	p.warn(warnings)
+	if table.path == "" {
+		p.note("no %s here: a first start begins with the built-in example (touchstone rules example)", rules.DefaultFile)
 	}
 	source := rules.Example()
 	if table.path != "" {
@@ -88,8 +92,8 @@ func (p *program) serve(ctx context.Context, flags *serving) error {
 			return fmt.Errorf("reading the rules: %w", err)
 		}
 	}
-	if len(table.waivers) > 0 {
-		p.note("%s is ignored: a server's waivers are asked for and approved (touchstone waive import)", plain(table.waiversPath))
+	if waivers, err := p.readWaivers(table); err != nil || waivers != nil {
+		p.note("%s is ignored: a server's waivers are asked for and approved (touchstone waive import)", table.waiversPath)
 	}
 	mirrors, err := p.settings.mirrorMap()
 	if err != nil {

@@ -15,58 +15,93 @@ import (
 
 func (p *program) simulateCommand() *cobra.Command {
 	var (
-		a    asked
-		ask  api.SimulationAsk
-		at   string
-		file string
+		a   asked
+		ask api.SimulationAsk
+		at  string
 	)
 	c := &cobra.Command{
-		Use:   "simulate --rules FILE | --advisories",
-		Short: "What other rules or advisories would newly refuse or allow, of what runs and was decided",
-		Long: `What other rules or advisories would newly refuse or allow, of everything known to
-run and of the last decisions, by owner. Nothing is changed.
+		Use:   "simulate --rules FILE | --request ID | --advisories",
+		Short: "What other rules, a waiver or advisories would newly refuse or allow",
+		Long: `What other rules, a waiver or advisories would newly refuse or allow, of everything
+known to run and of the last decisions, by owner. Nothing is changed.
 
 Exit codes: 0 nothing would be newly refused, 1 something would be.`,
 		Example: `  touchstone simulate --rules new.yaml
-  touchstone simulate --rules new.yaml --at 2027-02-01`,
+  touchstone simulate --rules new.yaml --at 2027-02-01
+  touchstone simulate --request 01JDC9T3Z1V6W0Q4N8R5K7M2XA    # what approving it would change`,
 		Args: exactly(0, "flags alone"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			file = p.settings.rules
-			if (file == "") == !ask.Advisories {
-				return errors.New("simulate wants --rules FILE or --advisories")
-			}
-			if file != "" {
-				data, err := readFile(file)
-				if err != nil {
-					return fmt.Errorf("reading the rules: %w", err)
-				}
-				ask.Rules = string(data)
-			}
-			var err error
-			if at != "" {
-				if ask.At, err = p.when("at", at); err != nil {
-					return err
-				}
-			}
-			return p.call(&a, func(client *api.Client) error {
-				s, err := client.Simulate(cmd.Context(), ask)
-				if err != nil {
-					return err
-				}
-				if err := p.tell(&a, s, func(w io.Writer) { p.showSimulation(w, s) }); err != nil {
-					return err
-				}
-				if len(s.Refused) > 0 {
-					return refused("")
-				}
-				return nil
-			})
-		},
 	}
+	var request string
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		var err error
+		if at != "" {
+			if ask.At, err = p.begin("at", at); err != nil {
+				return err
+			}
+		}
+		if !oneOf(cmd.Flags().Changed("rules"), request != "", ask.Advisories) {
+			return fmt.Errorf("simulate wants one of --rules FILE, --request ID and --advisories\nhint: %s", cmd.UseLine())
+		}
+		if request == "" && !ask.Advisories {
+			data, err := readFile(p.settings.rules)
+			if err != nil {
+				return fmt.Errorf("reading the rules: %w", err)
+			}
+			ask.Rules = string(data)
+		}
+		return p.call(&a, func(client *api.Client) error {
+			if request != "" {
+				if err := asRequested(cmd, client, request, &ask); err != nil {
+					return err
+				}
+			}
+			s, err := client.Simulate(cmd.Context(), ask)
+			if err != nil {
+				return err
+			}
+			if err := p.tell(&a, s, func(w io.Writer) { p.showSimulation(w, s) }); err != nil {
+				return err
+			}
+			if len(s.Refused) > 0 {
+				return refused("")
+			}
+			return nil
+		})
+	}
+	c.Flags().StringVar(&request, "request", "", "try the rules or the waiver that this request asks for")
 	c.Flags().BoolVar(&ask.Advisories, "advisories", false, "try the advisories that the server has now, against those that were decided on")
 	c.Flags().StringVar(&at, "at", "", "as of a moment to come: a day, an instant, or a time from now")
 	c.Flags().IntVar(&ask.Last, "last", 0, "how many past decisions to try (default: 1,000)")
 	return a.flags(c)
+}
+
+func oneOf(set ...bool) bool {
+	n := 0
+	for _, is := range set {
+		if is {
+			n++
+		}
+	}
+	return n == 1
+}
+
+// asRequested fills in what a request asks for.
+func asRequested(cmd *cobra.Command, client *api.Client, id string, ask *api.SimulationAsk) error {
+	r, err := client.Request(cmd.Context(), id)
+	switch {
+	case err != nil:
+		return err
+	case r.Rules != nil:
+		ask.Rules = r.Rules.Source
+		if ask.At.IsZero() && r.Rules.From.After(r.At) {
+			ask.At = r.Rules.From
+		}
+	case r.Waiver != nil:
+		ask.Waiver = r.Waiver
+	default:
+		return misused{errors.New("the request asks for a " + string(r.Kind) + ", and rules or a waiver can be simulated\nhint: touchstone promote --dry-run says what a promotion would come to")}
+	}
+	return nil
 }
 
 func (p *program) showSimulation(w io.Writer, s *gate.Simulation) {
@@ -80,13 +115,14 @@ func (p *program) showSimulation(w io.Writer, s *gate.Simulation) {
 
 func showChanges(w io.Writer, what string, owners []gate.OwnerChanges) {
 	for _, o := range owners {
-		fmt.Fprintf(w, "\n%s, %d of %s\n", what, len(o.Changes), plain(o.Owner))
+		owner := o.Owner
+		if owner == "" {
+			owner = "nobody"
+		}
+		fmt.Fprintf(w, "\n%s, %d of %s\n", what, len(o.Changes), plain(owner))
 		for i := range o.Changes {
 			c := &o.Changes[i]
-			thing := c.Place.Environment
-			if c.Workload.Name != "" {
-				thing += " " + c.Place.Namespace + " " + c.Workload.Kind + " " + c.Workload.Name
-			}
+			thing := strings.Join(strings.Fields(c.Place.Environment+" "+c.Place.Namespace+" "+c.Workload.Kind+" "+c.Workload.Name), " ")
 			fmt.Fprintf(w, "  %s  %s: %s, now %s (%s)\n", plain(c.Artifact), plain(thing), c.To, c.From, plain(strings.Join(c.Rules, ", ")))
 		}
 	}
@@ -95,14 +131,18 @@ func showChanges(w io.Writer, what string, owners []gate.OwnerChanges) {
 // rulesApply asks a server to change its rules.
 func (p *program) rulesApply() *cobra.Command {
 	var (
-		a    asked
-		from string
-		yes  bool
+		a     asked
+		from  string
+		blind bool
 	)
 	c := &cobra.Command{
 		Use:   "apply FILE",
 		Short: "Ask a server to judge by these rules: simulated first, in force once another person approved",
-		Args:  exactly(1, "a rules file"),
+		Long: `Ask a server to judge by these rules. What they would change is shown first; they
+are in force once another person has approved them (touchstone approve ID), and
+not before --from.`,
+		Example: "  touchstone rules apply touchstone.yaml --from 2027-02-01",
+		Args:    exactly(1, "a rules file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			data, err := readFile(args[0])
 			if err != nil {
@@ -110,27 +150,24 @@ func (p *program) rulesApply() *cobra.Command {
 			}
 			ask := release.RulesAsk{Source: string(data)}
 			if from != "" {
-				if ask.From, err = p.when("from", from); err != nil {
+				if ask.From, err = p.begin("from", from); err != nil {
 					return err
 				}
 			}
-			if !yes {
-				err := p.call(&a, func(client *api.Client) error {
+			return p.ask(cmd, &a, func(client *api.Client) (*release.Request, error) {
+				if !blind {
 					s, err := client.Simulate(cmd.Context(), api.SimulationAsk{Rules: ask.Source, At: ask.From})
 					if err != nil {
-						return err
+						return nil, err
 					}
 					p.showSimulation(p.stderr, s)
-					return nil
-				})
-				if err != nil {
-					return err
+					fmt.Fprintln(p.stderr)
 				}
-			}
-			return p.ask(cmd, &a, release.Request{Kind: release.KindRules, Rules: &ask})
+				return &release.Request{Kind: release.KindRules, Rules: &ask}, nil
+			})
 		},
 	}
 	c.Flags().StringVar(&from, "from", "", "when they begin: a day, an instant, or a time from now (default: when approved)")
-	c.Flags().BoolVar(&yes, "no-simulation", false, "do not show what would change before asking")
+	c.Flags().BoolVar(&blind, "no-simulation", false, "do not show what would change before asking")
 	return a.flags(c)
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +13,7 @@ import (
 )
 
 func (p *program) tokenCommand() *cobra.Command {
-	return group("token", "The tokens that people and robots call a server with", p.tokenCreate(), p.tokenList(),
+	return group("token", "The tokens that people and robots call a server with", p.tokenCreate(), p.tokenList(), p.tokenWhoami(),
 		p.remarkCommand("revoke ID", "End a token", "the id of a token", "revoked", (*api.Client).RevokeToken))
 }
 
@@ -33,7 +32,7 @@ func (p *program) tokenCreate() *cobra.Command {
 			if ask.Name == "" || !slices.Contains(api.Roles(), ask.Role) {
 				return errors.New("a token needs --name, and --role: viewer, developer, approver or admin")
 			}
-			end, err := p.when("life", life)
+			end, err := p.end("life", life)
 			if err != nil {
 				return err
 			}
@@ -60,26 +59,45 @@ func (p *program) tokenCreate() *cobra.Command {
 }
 
 func (p *program) tokenList() *cobra.Command {
+	return listCommand(p, listing[api.Token]{
+		use: "list", short: "The tokens, without their secrets",
+		empty: "no token", head: "ID\tNAME\tROLE\tGROUPS\tENVIRONMENTS\tEXPIRES\tREVOKED",
+		page: func(cmd *cobra.Command, client *api.Client, _ []string, at api.Paging) (*api.Page[api.Token], error) {
+			return client.Tokens(cmd.Context(), at)
+		},
+		row: p.tokenRow,
+	})
+}
+
+func (p *program) tokenRow(t *api.Token) []string {
+	return []string{t.ID, t.Name, string(t.Role), strings.Join(t.Groups, ", "), orAll(t.Scope), p.moment(t.Expires), p.moment(t.Revoked)}
+}
+
+// orAll names environments; none stand for all.
+func orAll(environments []string) string {
+	if len(environments) == 0 {
+		return "all"
+	}
+	return strings.Join(environments, ", ")
+}
+
+func (p *program) tokenWhoami() *cobra.Command {
 	var a asked
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "The tokens, without their secrets",
-		Args:  exactly(0, "nothing"),
+		Use:   "whoami",
+		Short: "Whose token this is, and what it may do",
+		Args:  exactly(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.call(&a, func(client *api.Client) error {
-				all, err := list(func(at api.Paging) (*api.Page[api.Token], error) { return client.Tokens(cmd.Context(), at) })
+				t, err := client.WhoAmI(cmd.Context())
 				if err != nil {
 					return err
 				}
-				return p.tell(&a, all, func(w io.Writer) {
-					t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-					fmt.Fprintln(t, "ID\tNAME\tROLE\tGROUPS\tENVIRONMENTS\tEXPIRES\tREVOKED")
-					for i := range all {
-						k := &all[i]
-						fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, plain(k.Name), k.Role, plain(strings.Join(k.Groups, ", ")),
-							plain(strings.Join(k.Scope, ", ")), p.moment(k.Expires), p.moment(k.Revoked))
+				return p.tell(&a, t, func(w io.Writer) {
+					fmt.Fprintf(w, "%s, %s, for %s environments, until %s\n", plain(t.Name), t.Role, plain(orAll(t.Scope)), p.moment(t.Expires))
+					if len(t.Groups) > 0 {
+						fmt.Fprintf(w, "answers for %s\n", plain(strings.Join(t.Groups, ", ")))
 					}
-					_ = t.Flush() // the writer below tells what is wrong with it
 				})
 			})
 		},

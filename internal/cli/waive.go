@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/api"
 	"touchstone.dev/touchstone/internal/release"
-	"touchstone.dev/touchstone/internal/rules"
 )
 
 func (p *program) waiveCommand() *cobra.Command {
@@ -36,18 +35,19 @@ when the hole is exploited.`,
 			if w.Rule == "" || until == "" || w.Owner == "" || w.Reason == "" {
 				return errors.New("a waiver needs --rule, --until, --owner and --reason\nhint: touchstone waive --help shows one")
 			}
-			end, err := p.when("until", until)
-			if err != nil {
+			var err error
+			if w.Until, err = p.end("until", until); err != nil {
 				return err
 			}
-			w.Until = end
 			w.WholeRule = w.Advisory == "" && w.Package == ""
-			return p.ask(cmd, &a, release.Request{Kind: release.KindWaiver, Waiver: &w})
+			return p.ask(cmd, &a, func(*api.Client) (*release.Request, error) {
+				return &release.Request{Kind: release.KindWaiver, Waiver: &w}, nil
+			})
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&w.Rule, "rule", "", "the rule")
-	f.StringVar(&w.Artifact, "artifact", "", "name (with * for any run of characters) or digest; empty: any")
+	f.StringVar(&w.Artifact, "artifact", "", "name (with * for any run of characters) or digest (default: any)")
 	f.StringVar(&w.Advisory, "advisory", "", "one hole, by any of its names")
 	f.StringVar(&w.Package, "package", "", "one package, path or other thing that the rule names")
 	f.StringSliceVar(&w.Environments, "env", nil, "environments (default: all)")
@@ -57,60 +57,36 @@ when the hole is exploited.`,
 	f.Float64Var(&w.ScoreAbove, "score-above", 0, "end it when the score rises above this")
 	f.BoolVar(&w.UntilFix, "until-fix", false, "end it when a fix is there")
 	f.BoolVar(&w.UnlessExploited, "unless-exploited", false, "end it when the hole is known to be exploited")
-	c.AddCommand(p.waiveImport(), p.waiveList(), p.waiveRevoke())
+	c.AddCommand(p.waiveImport(), p.waiveList(), p.remarkCommand("revoke ID", "End a waiver before its time", "the id of a waiver", "revoked", (*api.Client).RevokeWaiver))
 	return a.flags(c)
-}
-
-// ask opens a request and tells how it stands.
-func (p *program) ask(cmd *cobra.Command, a *asked, r release.Request) error {
-	return p.call(a, func(client *api.Client) error {
-		got, err := client.Ask(cmd.Context(), r)
-		if err != nil {
-			return err
-		}
-		return p.tell(a, got, func(w io.Writer) {
-			p.showRequest(w, got)
-			if got.State == release.Open {
-				fmt.Fprintf(w, "  somebody else says: touchstone approve %s\n", got.ID)
-			}
-		})
-	})
 }
 
 func (p *program) waiveImport() *cobra.Command {
 	var a asked
 	c := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Ask for each waiver of a file; they are approved like any other",
-		Args:  exactly(1, "a file of waivers"),
+		Short: "Ask for each waiver of a file, all or none; they are approved like any other",
+		Long: `Ask for each waiver of a file, all or none; they are approved like any other. What
+is asked for already keeps its request, and what is in force already gets none.`,
+		Example: "  touchstone waive import touchstone-waivers.yaml",
+		Args:    exactly(1, "a file of waivers"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			data, err := readFile(args[0])
 			if err != nil {
 				return fmt.Errorf("reading the waivers: %w", err)
 			}
 			return p.call(&a, func(client *api.Client) error {
-				inForce, err := client.Rules(cmd.Context())
+				got, err := client.ImportWaivers(cmd.Context(), api.WaiverFile{Name: args[0], Text: string(data)})
 				if err != nil {
 					return err
 				}
-				r, _, err := rules.Load("the server's rules", []byte(inForce.Source), p.now())
-				if err != nil {
-					return err
+				for _, warning := range got.Warnings {
+					p.note("%s", warning)
 				}
-				waivers, warnings, err := rules.LoadWaivers(args[0], data, r, p.now())
-				if err != nil {
-					return err
-				}
-				p.warn(warnings)
-				opened := []release.Request{}
-				for i := range waivers {
-					got, err := client.Ask(cmd.Context(), release.Request{Kind: release.KindWaiver, Waiver: &waivers[i]})
-					if err != nil {
-						return fmt.Errorf("waiver %s: %w\nhint: %d of %d were asked for; the rest was not", plain(waivers[i].ID), err, i, len(waivers))
-					}
-					opened = append(opened, *got)
-				}
-				return p.tell(&a, opened, func(w io.Writer) { p.showRequests(w, opened) })
+				return p.tell(&a, got, func(w io.Writer) {
+					tabulate(w, got.Requests, "nothing was asked for: all of them are in force already", "ID\tSTATE\tFOR\tNEEDS",
+						func(r *release.Request) []string { return []string{r.ID, string(r.State), p.wanted(r), r.Needs} })
+				})
 			})
 		},
 	}
@@ -118,44 +94,52 @@ func (p *program) waiveImport() *cobra.Command {
 }
 
 func (p *program) waiveList() *cobra.Command {
-	var a asked
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "The waivers in force, the first to lapse first",
-		Args:  exactly(0, "nothing"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.call(&a, func(client *api.Client) error {
-				all, err := list(func(at api.Paging) (*api.Page[touchstone.Waiver], error) { return client.Waivers(cmd.Context(), at) })
-				if err != nil {
-					return err
-				}
-				return p.tell(&a, all, func(w io.Writer) { p.showWaivers(w, all) })
-			})
+	return listCommand(p, listing[touchstone.Waiver]{
+		use: "list", short: "The waivers in force, the first to lapse first",
+		empty: "no waiver is in force", head: "ID\tUNTIL\tRULE\tFOR\tOWNER\tAPPROVED BY\tREASON",
+		page: func(cmd *cobra.Command, client *api.Client, _ []string, at api.Paging) (*api.Page[touchstone.Waiver], error) {
+			return client.Waivers(cmd.Context(), at)
 		},
-	}
-	return a.flags(c)
-}
-
-func (p *program) showWaivers(w io.Writer, all []touchstone.Waiver) {
-	if len(all) == 0 {
-		fmt.Fprintln(w, "no waiver")
-		return
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "UNTIL\tRULE\tFOR\tOWNER\tAPPROVED BY\tID\tREASON")
-	for i := range all {
-		v := &all[i]
-		thing := v.Artifact
-		for _, part := range []string{v.Advisory, v.Package} {
-			if part != "" {
-				thing += " " + part
+		row: func(v *touchstone.Waiver) []string {
+			until := p.moment(v.Until)
+			if ends := sooner(v); len(ends) > 0 {
+				until += ", or " + strings.Join(ends, ", or ")
 			}
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.moment(v.Until), plain(v.Rule), plain(thing), plain(v.Owner), plain(v.ApprovedBy), plain(v.ID), plain(v.Reason))
-	}
-	_ = t.Flush() // the writer below tells what is wrong with it
+			return []string{v.ID, until, v.Rule, waived(v), v.Owner, v.ApprovedBy, v.Reason}
+		},
+	})
 }
 
-func (p *program) waiveRevoke() *cobra.Command {
-	return p.remarkCommand("revoke ID", "End a waiver before its time", "the id of a waiver", "revoked", (*api.Client).RevokeWaiver)
+// waived is the thing that a waiver is for.
+func waived(v *touchstone.Waiver) string {
+	var parts []string
+	for _, part := range []string{v.Advisory, v.Package} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if v.Artifact == "" {
+		parts = append(parts, "in any artifact")
+	} else {
+		parts = append(parts, "in "+v.Artifact)
+	}
+	if len(v.Environments) > 0 {
+		parts = append(parts, "for "+strings.Join(v.Environments, ", "))
+	}
+	return strings.Join(parts, " ")
+}
+
+// sooner is what ends a waiver before its moment.
+func sooner(v *touchstone.Waiver) []string {
+	var out []string
+	if v.UntilFix {
+		out = append(out, "when a fix is there")
+	}
+	if v.ScoreAbove > 0 {
+		out = append(out, fmt.Sprintf("when the score rises above %g", v.ScoreAbove))
+	}
+	if v.UnlessExploited {
+		out = append(out, "when it is exploited")
+	}
+	return out
 }

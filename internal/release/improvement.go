@@ -18,6 +18,7 @@ type ImprovementAsk struct {
 	Workload touchstone.Workload `json:"workload"`
 	Artifact string              `json:"artifact"`
 	Digest   touchstone.Digest   `json:"digest"`
+	Reason   string              `json:"reason,omitempty"` // why it is wanted, for whoever is to approve
 }
 
 // Improvement implements gate.Road. It returns those of the newest request that is
@@ -30,7 +31,10 @@ func (r *Release) Improvement(ctx context.Context, w touchstone.Workload, place 
 			return "", nil, fmt.Errorf("looking for approvals of an improvement: %w", err)
 		}
 		a := &doc.Content
-		fits := a.Improvement.Workload.Container == "" || a.Improvement.Workload.Container == w.Container
+		// Who may ask and approve goes by the environment that the request names, so
+		// that it is good for no other.
+		fits := a.Improvement.Place.Environment == place.Environment &&
+			(a.Improvement.Workload.Container == "" || a.Improvement.Workload.Container == w.Container)
 		if fits && (a.State == Open || a.State == Granted) && now.Before(a.Until) {
 			return a.By.Name, a.Approvals, nil
 		}

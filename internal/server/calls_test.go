@@ -260,6 +260,13 @@ func TestListsComeInPages(t *testing.T) {
 	if diff := cmp.Diff(whole.Items, parts[:min(len(parts), len(whole.Items))]); diff != "" {
 		t.Errorf("in pages %d entries, whole %d\n%s", len(parts), len(whole.Items), diff)
 	}
+	last, err := h.admin.NewestLog(t.Context(), "", "", api.Paging{Limit: 2})
+	check(t, err)
+	before, err := h.admin.NewestLog(t.Context(), "", "", api.Paging{Limit: 1, After: last.Next})
+	check(t, err)
+	if a, b, c := last.Items[0].Seq, last.Items[1].Seq, before.Items[0].Seq; b != a-1 || c != a-2 {
+		t.Errorf("the newest are %d, %d, then %d", a, b, c)
+	}
 	tokens := 0
 	for _, err := range api.All(func(api.Paging) (*api.Page[api.Token], error) {
 		return h.admin.Tokens(t.Context(), api.Paging{Limit: 1})
@@ -278,7 +285,7 @@ func TestListsComeInPages(t *testing.T) {
 	if tokens != 1 || freezes != 7 {
 		t.Errorf("%d tokens, %d freezes", tokens, freezes)
 	}
-	for _, query := range []string{"limit=0", "limit=1001", "limit=x", "limit=-1", "after=" + strings.Repeat("a", 3000), "after=x"} {
+	for _, query := range []string{"limit=0", "limit=1001", "limit=x", "limit=-1", "after=" + strings.Repeat("a", 3000), "after=x", "order=oldest"} {
 		if s, a, _ := h.call(t, "GET", "/v1/log?"+query, h.token, ""); s != http.StatusBadRequest {
 			t.Errorf("%.20s: %d %s", query, s, a)
 		}
@@ -397,5 +404,34 @@ func TestACrashIsNeverAnAnswer(t *testing.T) {
 				t.Error("half an answer looks whole")
 			}
 		}
+	}
+}
+
+func TestAFileOfWaiversIsAskedForWholeOrNotAtAll(t *testing.T) {
+	h := open(t, nil)
+	dev := h.as(t, "dana", api.Developer)
+	file := func(rules ...string) api.WaiverFile {
+		text := ""
+		for _, rule := range rules {
+			text += "- {id: " + rule + ", rule: " + rule + ", artifact: shop/cart, whole-rule: true, owner: dana, reason: port 80, until: " + noon.AddDate(0, 0, 3).Format(time.DateOnly) + "}\n"
+		}
+		return api.WaiverFile{Name: "mine.yaml", Text: text}
+	}
+	_, err := dev.ImportWaivers(t.Context(), file("runs-as-root", "nonsense"))
+	if err == nil || !strings.Contains(err.Error(), "mine.yaml:2:") {
+		t.Errorf("a faulty file: %v", err)
+	}
+	open, err := dev.Requests(t.Context(), "", "", api.Paging{})
+	check(t, err)
+	if len(open.Items) > 0 {
+		t.Errorf("half a file was asked for: %+v", open.Items)
+	}
+	got, err := dev.ImportWaivers(t.Context(), file("runs-as-root"))
+	check(t, err)
+	if len(got.Requests) != 1 || got.Requests[0].By.Name != "dana" {
+		t.Fatalf("%+v", got)
+	}
+	if _, err := h.as(t, "devs", api.Developer, "dev").ImportWaivers(t.Context(), file("runs-as-root")); err == nil {
+		t.Error("a token for one environment has imported for all")
 	}
 }

@@ -180,7 +180,7 @@ func (s *Server) run(w http.ResponseWriter, c *call, route api.Route, h handler)
 		return h(w, c)
 	}
 	limit, wait := int64(mostBody), patience
-	if slices.Contains([]string{"/v1/requests", "/v1/simulations"}, route.Path) {
+	if slices.Contains([]string{"/v1/requests", "/v1/waivers/import", "/v1/simulations"}, route.Path) {
 		limit = mostRules
 	}
 	if slices.Contains([]string{"/v1/simulations", "/v1/log/verify", "/v1/backups"}, route.Path) {

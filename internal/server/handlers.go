@@ -40,6 +40,7 @@ func (s *Server) handlers() map[string]handler {
 		"POST /v1/requests/{id}/approve": answersTo(s.approve),
 		"POST /v1/requests/{id}/reject":  answersTo(s.reject),
 		"GET /v1/waivers":                answers(s.waivers),
+		"POST /v1/waivers/import":        answersTo(s.importWaivers),
 		"POST /v1/waivers/{id}/revoke":   answersTo(s.revokeWaiver),
 		"GET /v1/freezes":                answers(s.freezes),
 		"POST /v1/freezes":               answersTo(s.freeze),

@@ -79,6 +79,13 @@ func (s *Server) entries(c *call) (*api.Page[api.Entry], error) {
 	if kind := c.URL.Query().Get("kind"); kind != "" {
 		q.Kinds = []string{kind}
 	}
+	switch order := c.URL.Query().Get("order"); order {
+	case "":
+	case "newest":
+		q.Descending = true
+	default:
+		return nil, problem(http.StatusBadRequest, fmt.Sprintf("there is no order %q", order), "newest, or leave it out")
+	}
 	if after != "" {
 		if q.After, err = strconv.ParseUint(after, 10, 64); err != nil {
 			return nil, problem(http.StatusBadRequest, fmt.Sprintf("after %q is not a number of the log", after), "hand back the next of the page before")

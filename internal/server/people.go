@@ -122,6 +122,26 @@ func (s *Server) waivers(c *call) (*api.Page[touchstone.Waiver], error) {
 	return page(all, next), nil
 }
 
+// importWaivers asks for every waiver of a file. They may be about every
+// environment, and a token that is for some of them asks one by one.
+func (s *Server) importWaivers(c *call, file api.WaiverFile) (*api.Imported, error) {
+	if err := c.caller.within(); err != nil {
+		return nil, err
+	}
+	asked, warnings, err := s.release.Import(c.Context(), c.caller.person(), file.Name, []byte(file.Text))
+	if err != nil {
+		return nil, err
+	}
+	out := &api.Imported{Requests: asked}
+	if asked == nil {
+		out.Requests = []release.Request{}
+	}
+	for _, w := range warnings {
+		out.Warnings = append(out.Warnings, w.String())
+	}
+	return out, nil
+}
+
 func (s *Server) revokeWaiver(c *call, why api.Remark) (nothing, error) {
 	id := c.PathValue("id")
 	if len(c.caller.Scope) > 0 {
