@@ -77,7 +77,7 @@ func containers(p *corev1.Pod) []container {
 			}
 			out = append(out, container{
 				name: specs[i].Name, reference: specs[i].Image, digest: digestOf(specs[i].Image, states[at].ImageID),
-				since: since(&states[at], p), settings: settings(&p.Spec, &specs[i]),
+				since: since(&states[at]), settings: settings(&p.Spec, &specs[i]),
 			})
 		}
 	}
@@ -105,11 +105,13 @@ func runs(s *corev1.ContainerStatus) bool {
 	return s.State.Running != nil || s.State.Waiting != nil && s.LastTerminationState.Terminated != nil
 }
 
-func since(s *corev1.ContainerStatus, p *corev1.Pod) time.Time {
+// since is when what runs in a container was started last: a node may have pulled
+// something else for the same tag then, long after the pod was made.
+func since(s *corev1.ContainerStatus) time.Time {
 	if s.State.Running != nil {
 		return s.State.Running.StartedAt.Time
 	}
-	return p.CreationTimestamp.Time
+	return s.LastTerminationState.Terminated.StartedAt.Time
 }
 
 // digestOf returns the digest of the manifest that a node runs for a reference.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -61,6 +62,24 @@ func TestWhatOfAPodRuns(t *testing.T) {
 	want := map[string]touchstone.Digest{"sidecar": "sha256:1", "app": "sha256:1", "crashes": "sha256:1", "debug": "sha256:1", "model": "sha256:2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// What runs counts from its last start, not from its pod's: a tag may have been
+// pointed elsewhere in between, and what came that way was never asked about.
+func TestWhatCrashesRunsSinceItsLastStart(t *testing.T) {
+	made := metav1.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	started := metav1.NewTime(made.Add(72 * time.Hour))
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{CreationTimestamp: made},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "shop/cart:1"}}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			Name: "app", ImageID: "shop/cart@sha256:other", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{StartedAt: started}},
+		}}},
+	}
+	if got := containers(p); len(got) != 1 || !got[0].since.Equal(started.Time) {
+		t.Errorf("%+v, want since %s", got, started)
 	}
 }
 
