@@ -138,8 +138,8 @@ func TestImprovement(t *testing.T) {
 	if _, given, err = w.Improvement(t.Context(), cart, place, d); err != nil || len(given) != 1 || given[0].By != "cem" {
 		t.Errorf("approved: %v, %v", given, err)
 	}
-	elsewhere := place
-	elsewhere.Namespace = "till"
+	elsewhere, stricter := place, place
+	elsewhere.Namespace, stricter.Environment = "till", "stage"
 	for name, of := range map[string]struct {
 		place    touchstone.Place
 		workload touchstone.Workload
@@ -147,6 +147,7 @@ func TestImprovement(t *testing.T) {
 	}{
 		"another digest":    {place, cart, digest("other")},
 		"another namespace": {elsewhere, cart, d},
+		"what the place is": {stricter, cart, d},
 		"another workload":  {place, touchstone.Workload{Kind: "Deployment", Name: "till"}, d},
 	} {
 		if _, given, err := w.Improvement(t.Context(), of.workload, of.place, of.digest); err != nil || len(given) != 0 {
