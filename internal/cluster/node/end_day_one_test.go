@@ -7,11 +7,8 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/api"
-	"touchstone.dev/touchstone/internal/cluster"
 )
 
 // before is what runs in a cluster before there is a gate, while its registry
@@ -80,41 +77,31 @@ func (b *before) one(t *testing.T, w *world) {
 	}
 
 	w.enforce(t, b.ns)
-	pods := w.c.Client().CoreV1().Pods(b.ns)
 	for name, replicas := range map[string]int{"good": 2, "bad": 1} {
-		if err := pods.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "app=" + name}); err != nil {
-			t.Fatal(err)
-		}
+		w.restart(t, b.ns, name)
 		again := w.c.WaitRunning(t, b.ns, name, replicas, time.Minute)
 		wantImage(t, again, name, pinned(w.r.Host+"/old/"+name+":1", b.digests[name]))
 	}
-	b.wantDeadline(t, w)
+	w.wantDeadline(t, b.ns, "bad", "CVE-2026-1001")
 
 	other, _ := w.push(t, "old/bad:2", bad)
 	w.seen(t, other)
-	_, err = w.c.Client().CoreV1().Pods(b.ns).Create(t.Context(), cluster.Pod(b.ns, "new", other), metav1.CreateOptions{})
-	wantRefused(t, err, "refused", "CVE-2026-1001")
-	d, err := w.c.Client().AppsV1().Deployments(b.ns).Get(t.Context(), "bad", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Spec.Template.Spec.Containers[0].Image = other
-	_, err = w.c.Client().AppsV1().Deployments(b.ns).Update(t.Context(), d, metav1.UpdateOptions{})
-	wantRefused(t, err, "refused", "CVE-2026-1001")
+	wantRefused(t, w.create(t, b.ns, "new", other), "refused", "CVE-2026-1001")
+	wantRefused(t, w.setImage(t, w.c.Client(), b.ns, "bad", other), "refused", "CVE-2026-1001")
 }
 
-// wantDeadline fails unless what the rules refuse of what runs has a finding that
-// is to be mended in time.
-func (b *before) wantDeadline(t *testing.T, w *world) {
+// wantDeadline fails unless a hole in what runs is a finding that is to be mended
+// in time.
+func (w *world) wantDeadline(t *testing.T, ns, name, id string) {
 	t.Helper()
 	wait(t, "a finding with a deadline", time.Minute, func(ctx context.Context) error {
-		all, err := w.running(ctx, b.ns)
+		all, err := w.running(ctx, ns)
 		if err != nil {
 			return err
 		}
 		for _, one := range all {
-			if one.Workload.Name == "bad" && slices.ContainsFunc(one.Findings, func(f touchstone.Finding) bool {
-				return f.Rule == "cvss" && f.Deadline.Sub(f.Since) == 14*24*time.Hour
+			if one.Workload.Name == name && slices.ContainsFunc(one.Findings, func(f touchstone.Finding) bool {
+				return f.Rule == "cvss" && f.Thing == id && f.Deadline.Sub(f.Since) == 14*24*time.Hour
 			}) {
 				return nil
 			}

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"touchstone.dev/touchstone"
-	"touchstone.dev/touchstone/internal/cluster"
 	"touchstone.dev/touchstone/internal/gate"
 )
 
@@ -35,13 +34,15 @@ func killed(t *testing.T, w *world) {
 		return err
 	})
 	w.s.kill()
-	_, err := w.c.Client().CoreV1().Pods(ns).Create(t.Context(), cluster.Pod(ns, "late", image), metav1.CreateOptions{})
-	wantRefused(t, err, "failed calling webhook")
-	past := w.passed(t, image)
+	if pods, err := w.c.Client().CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{}); err == nil {
+		t.Logf("killed when %d of %d pods were let in", len(pods.Items), replicas)
+	}
+	wantRefused(t, w.create(t, ns, "late", image), "failed calling webhook")
+	w.passed(t, "past-a-dead-gate", image)
 	w.s.start(t)
 	pods := w.c.WaitRunning(t, ns, "cart", replicas, 2*time.Minute)
 	wantImage(t, pods, "cart", pinned(image, digest))
-	w.wantFinding(t, past)
+	w.wantFinding(t, "kube-system", "past-a-dead-gate")
 
 	unseen, digest := w.push(t, "shop/killed:2", good)
 	release := w.slow.hold(t)
@@ -55,8 +56,9 @@ func killed(t *testing.T, w *world) {
 	release()
 	pods = w.c.WaitRunning(t, ns, "second", 1, 2*time.Minute)
 	wantImage(t, pods, "second", pinned(unseen, digest))
-	in := pods[0].CreationTimestamp.Sub(w.scanned(t, w.r.Host+"/shop/killed", digest))
-	t.Logf("let in %s after the end of the scan", in.Round(time.Second))
+	scanned := w.scanned(t, w.r.Host+"/shop/killed", digest).Truncate(time.Second) // as the pods' clock tells
+	in := pods[0].CreationTimestamp.Sub(scanned)
+	t.Logf("let in %s after the end of the scan", in)
 	if in > mostWait {
 		t.Errorf("let in %s after the end of the scan, want at most %s", in, mostWait)
 	}
@@ -70,26 +72,24 @@ func killed(t *testing.T, w *world) {
 	}
 }
 
-// passed makes a pod in a system namespace, which nothing holds up, and returns
-// its name.
-func (w *world) passed(t *testing.T, image string) string {
+// passed makes a pod in a system namespace, which nothing holds up.
+func (w *world) passed(t *testing.T, name, image string) {
 	t.Helper()
 	began := time.Now()
-	p := w.c.CreatePod(t, "kube-system", "past-the-gate", image)
+	w.c.CreatePod(t, "kube-system", name, image)
 	t.Cleanup(func() {
-		_ = w.c.Client().CoreV1().Pods("kube-system").Delete(context.Background(), p.Name, metav1.DeleteOptions{})
+		_ = w.c.Client().CoreV1().Pods("kube-system").Delete(context.Background(), name, metav1.DeleteOptions{})
 	})
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("a system pod waited %s for a gate that is dead", took)
 	}
-	return p.Name
 }
 
 // wantFinding fails unless the server finds that the pod was never asked about.
-func (w *world) wantFinding(t *testing.T, pod string) {
+func (w *world) wantFinding(t *testing.T, ns, pod string) {
 	t.Helper()
 	wait(t, "what passed unseen is a finding", time.Minute, func(ctx context.Context) error {
-		all, err := w.running(ctx, "kube-system")
+		all, err := w.running(ctx, ns)
 		if err != nil {
 			return err
 		}

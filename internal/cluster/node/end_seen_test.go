@@ -7,8 +7,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"touchstone.dev/touchstone/internal/cluster"
 )
 
 // mostWait is how long after the end of a scan what waits for it is let in at the
@@ -25,8 +23,7 @@ func neverSeen(t *testing.T, w *world) {
 
 	made := w.c.CreateDeployment(t, ns, "cart", image, 2)
 	w.refusal(t, ns, "was not seen before: scan started, try again in about 10 s", image)
-	_, err := w.c.Client().CoreV1().Pods(ns).Create(t.Context(), cluster.Pod(ns, "alone", image), metav1.CreateOptions{})
-	wantRefused(t, err, "was not seen before: scan started, try again in about 10 s", image)
+	wantRefused(t, w.create(t, ns, "alone", image), "was not seen before: scan started, try again in about 10 s", image)
 	// The controller doubles its wait with each refusal, from 5 ms on: what was
 	// refused for 11 seconds is tried again after 20.
 	time.Sleep(11 * time.Second)

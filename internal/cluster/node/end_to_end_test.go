@@ -10,14 +10,25 @@ func TestTheGateEndToEnd(t *testing.T) {
 	day := w.before(t)
 	w.s.start(t)
 	w.s.install(t, w)
+	t.Run("day one on a cluster full of pods", func(t *testing.T) { day.one(t, w) })
+	day.release() // where another proof alone is asked for
 	for _, proof := range []struct {
 		name string
 		run  func(*testing.T, *world)
 	}{
-		{"day one on a cluster full of pods", day.one},
 		{"what was never seen is refused, scanned and let in by itself", neverSeen},
+		{"a tag points elsewhere between check and run", moved},
+		{"a sidecar is injected", sidecar},
 		{"nobody gets into prod", logins},
+		{"the glass is broken", glass},
+		{"what is better than what runs", improves},
+		{"what must be promoted", promoted},
+		{"a new advisory", advisory},
+		{"a pull secret", pullSecret},
+		{"the registry is down", registryDown},
 		{"the server is killed while pods are created and while it scans", killed},
+		{"the gate is dead and switched off", gateOff},
+		{"the cluster starts from cold", cold},
 	} {
 		t.Run(proof.name, func(t *testing.T) { proof.run(t, w) })
 	}

@@ -26,37 +26,34 @@ import (
 const clusterName = "pay-1"
 
 // theRules are those of the server: a namespace says by its label stage what it
-// is, and one that says nothing is prod.
+// is. What enters live must have been promoted.
 const theRules = `version: 1
-environments: [dev, prod]
+environments: [dev, prod, live]
 places:
   - {namespace: kube-*, environment: dev, class: system, owner: platform}
   - {labels: {stage: dev}, environment: dev, owner: team-dev}
   - {labels: {stage: prod}, environment: prod, owner: team-shop}
+  - {labels: {stage: live}, environment: live, owner: team-shop}
 rules:
-  cvss:             {dev: any, prod: below 7}
+  cvss:             {dev: any, others: below 7}
   unscored:         {others: allow}
   no-advisories:    {others: warn}
   stale-advisories: {others: any}
   gaps:             {others: warn}
   unseen:           {dev: allow, others: refuse}
   privileged:       {dev: warn, others: refuse}
-  improves:         {dev: allow, prod: approve}
+  promoted:         {others: allow, live: refuse}
+  improves:         {dev: allow, others: approve}
   restart:          {others: allow}
-  mend-within:      {others: any, prod: at most 14d}
-  login:            {dev: allow, prod: kill}
+  mend-within:      {dev: any, others: at most 14d}
+  login:            {dev: allow, others: kill}
 `
 
-// theHoles are the advisories that the server knows: two, each in a package of its
-// own.
-func theHoles() map[string]string {
-	const record = `{"id":"DEBIAN-%[1]s","upstream":["%[1]s"],"modified":"2026-11-20T00:00:00Z",
+// hole is an advisory about a package before 2.0-1.
+func hole(id, pkg string) []byte {
+	return fmt.Appendf(nil, `{"id":"DEBIAN-%[1]s","upstream":["%[1]s"],"modified":"2026-11-20T00:00:00Z",
 "severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],
-"affected":[{"package":{"ecosystem":"Debian:12","name":"%[2]s"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"2.0-1"}]}]}]}`
-	return map[string]string{
-		"openssl.json": fmt.Sprintf(record, "CVE-2026-1001", "openssl"),
-		"zlib.json":    fmt.Sprintf(record, "CVE-2026-1002", "zlib"),
-	}
+"affected":[{"package":{"ecosystem":"Debian:12","name":"%[2]s"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"2.0-1"}]}]}]}`, id, pkg)
 }
 
 // program is the real touchstone, built once.
@@ -104,14 +101,8 @@ func newProcess(t *testing.T, w *world) *process {
 		listen: freePort(t), webhook: freePort(t),
 	}
 	rules := filepath.Join(dir, "touchstone.yaml")
-	files := map[string]string{rules: theRules}
-	for name, text := range theHoles() {
-		files[filepath.Join(dir, name)] = text
-	}
-	for name, text := range files {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(rules, []byte(theRules), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(p.program, binary, 0o700); err != nil { //nolint:gosec // it is run
 		t.Fatal(err)
@@ -120,7 +111,8 @@ func newProcess(t *testing.T, w *world) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.log.Close() })
-	p.run(t, "db", "import", "--data", p.data, filepath.Join(dir, "openssl.json"), filepath.Join(dir, "zlib.json"))
+	p.advise(t, "CVE-2026-1001", "openssl")
+	p.advise(t, "CVE-2026-1002", "zlib")
 
 	account, err := clientcmd.LoadFromFile(w.c.Kubeconfig())
 	if err != nil {
@@ -137,6 +129,16 @@ func newProcess(t *testing.T, w *world) *process {
 		"--listen", p.listen, "--webhook-listen", p.webhook, "--insecure-registry", w.r.Host,
 	}
 	return p
+}
+
+// advise adds an advisory to those that the server knows.
+func (p *process) advise(t *testing.T, id, pkg string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), pkg+".json")
+	if err := os.WriteFile(path, hole(id, pkg), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.run(t, "db", "import", "--data", p.data, path)
 }
 
 // run runs another command of touchstone to its end.

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -16,6 +18,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"touchstone.dev/touchstone"
@@ -74,6 +77,7 @@ func slowDown(t *testing.T, c *cluster.Cluster, r *cluster.Registry) *slow {
 		t.Fatal(err)
 	}
 	behind := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: r.Host})
+	behind.ErrorLog = log.New(io.Discard, "", 0) // who is killed while it is served has gone
 	front := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(rw http.ResponseWriter, q *http.Request) {
 		s.pass(q)
 		behind.ServeHTTP(rw, q)
@@ -220,6 +224,25 @@ func (w *world) scanned(t *testing.T, repository string, digest touchstone.Diges
 		t.Fatalf("%s@%s was not seen; seen are %+v", repository, digest, page.Items)
 	}
 	return page.Items[at].Seen
+}
+
+// create makes a pod that nothing keeps; one that is there already is no error.
+func (w *world) create(t *testing.T, ns, name, image string) error {
+	t.Helper()
+	_, err := w.c.Client().CoreV1().Pods(ns).Create(t.Context(), cluster.Pod(ns, name, image), metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
+// restart ends all pods of a name.
+func (w *world) restart(t *testing.T, ns, name string) {
+	t.Helper()
+	err := w.c.Client().CoreV1().Pods(ns).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "app=" + name})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // refusal waits until a controller was refused a pod with these words.

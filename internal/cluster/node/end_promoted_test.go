@@ -1,0 +1,79 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/api"
+	"touchstone.dev/touchstone/internal/cluster"
+	"touchstone.dev/touchstone/internal/release"
+)
+
+// What nobody promoted to an environment does not get in there, from one
+// environment to the next, and does once somebody has.
+func promoted(t *testing.T, w *world) {
+	ns := w.namespace(t, "live")
+	image, digest := w.push(t, "shop/promoted:1", good)
+	w.seen(t, image)
+	deploy := func() error {
+		_, err := w.c.Client().AppsV1().Deployments(ns).Create(t.Context(), cluster.Deployment(ns, "cart", image, 1), metav1.CreateOptions{})
+		return err
+	}
+	wantRefused(t, deploy(), "refused", "not promoted to live")
+	wantRefused(t, w.create(t, ns, "alone", image), "refused", "not promoted to live")
+
+	if got := w.promote(t, image, "live", true); len(got.Promoted) > 0 || got.Answers[0].Decision.Verdict != touchstone.Refused {
+		t.Errorf("it may skip an environment: %+v", got)
+	}
+	for _, to := range []string{"prod", "live"} {
+		if got := w.promote(t, image, to, false); len(got.Promoted) != 1 || got.Promoted[0].Digest != digest {
+			t.Fatalf("promoted to %s is %+v: %+v", to, got.Promoted, got.Answers)
+		}
+	}
+	if err := deploy(); err != nil {
+		t.Fatal(err)
+	}
+	wantImage(t, w.c.WaitRunning(t, ns, "cart", 1, time.Minute), "cart", pinned(image, digest))
+}
+
+func (w *world) promote(t *testing.T, image, to string, dryRun bool) *release.Result {
+	t.Helper()
+	got, err := w.s.Promote(t.Context(), release.PromotionAsk{Artifacts: []string{image}, To: to, DryRun: dryRun})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Answers) != 1 {
+		t.Fatalf("%d answers about %s", len(got.Answers), image)
+	}
+	return got
+}
+
+// A new advisory breaks no restart of what runs: it opens a finding with a
+// deadline. The same digest is refused where it would be new.
+func advisory(t *testing.T, w *world) {
+	ns := w.namespace(t, "prod")
+	image, digest := w.push(t, "shop/advisory:1", "curl 1.0-1")
+	if got := w.seen(t, image); got.Verdict() != touchstone.Allowed {
+		t.Fatalf("the check says %s", got.Verdict())
+	}
+	w.c.CreateDeployment(t, ns, "cart", image, 1)
+	w.c.WaitRunning(t, ns, "cart", 1, time.Minute)
+
+	w.s.advise(t, "CVE-2026-1003", "curl")
+	w.wantDeadline(t, ns, "cart", "CVE-2026-1003")
+	w.restart(t, ns, "cart")
+	wantImage(t, w.c.WaitRunning(t, ns, "cart", 1, time.Minute), "cart", pinned(image, digest))
+	wantRefused(t, w.create(t, ns, "new", image), "refused", "CVE-2026-1003")
+	page, err := w.s.Decisions(t.Context(), api.DecisionFilter{Namespace: ns}, api.Paging{})
+	if err != nil || len(page.Items) == 0 {
+		t.Fatalf("%d decisions: %v", len(page.Items), err)
+	}
+	for _, d := range page.Items {
+		if got, err := w.s.Replay(t.Context(), d.ID); err != nil || !got.Same {
+			t.Errorf("the %s of %s is another when it is taken again: %+v, %v", d.Occasion, d.Workload, got, err)
+		}
+	}
+}
