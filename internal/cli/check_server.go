@@ -27,7 +27,7 @@ func (p *program) checkBy(ctx context.Context, c *connection, ask api.CheckAsk, 
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
+	for pause := 250 * time.Millisecond; ; pause *= 2 {
 		got, err := client.Check(waiting, ask)
 		switch {
 		case ctx.Err() != nil:
@@ -44,7 +44,7 @@ func (p *program) checkBy(ctx context.Context, c *connection, ask api.CheckAsk, 
 		p.progress.show(p.now(), "not seen before: the server scans it")
 		select {
 		case <-waiting.Done():
-		case <-time.After(time.Duration(max(got.RetryAfter, 1)) * time.Second):
+		case <-time.After(min(pause, time.Duration(max(got.RetryAfter, 1))*time.Second)):
 		}
 	}
 }

@@ -6,9 +6,12 @@ import (
 	"flag"
 	"io"
 	"log"
+	"net"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,9 +23,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"touchstone.dev/touchstone/internal/makeimage"
+	"touchstone.dev/touchstone/internal/server"
 )
 
-// noon is the moment at which every script runs.
+// noon is the moment at which every script runs, but those with a server, which set
+// REALCLOCK: certificates are looked at by the machine's clock.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func TestMain(m *testing.M) {
@@ -32,7 +37,13 @@ func TestMain(m *testing.M) {
 				stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
 				now: func() time.Time { return noon },
 			}
-			os.Exit(p.run(context.Background(), os.Args[1:]))
+			if os.Getenv("REALCLOCK") != "" {
+				p.now = time.Now
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+			code := p.run(ctx, os.Args[1:])
+			stop()
+			os.Exit(code)
 		},
 	})
 }
@@ -46,6 +57,9 @@ var update = flag.Bool("update", false, "rewrite the scripts with what the progr
 //
 // makes an image of one layer for each folder: a docker archive OUT, or with
 // -push the name OUT in the script's registry, $REGISTRY.
+//
+//	ready            waits until the server of the data folder answers
+//	capture VAR RE   sets a variable to the first group of RE in the last stdout
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -59,10 +73,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TOUCHSTONE_QUIET", "true")
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			env.Setenv("LANG", "C.UTF-8")
+			env.Setenv("TZ", "UTC")
+			env.Setenv("HOSTILE", "red\x1b[31m\u202e")
+			env.Setenv("TODAY", time.Now().UTC().Format(time.DateOnly))
 			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, "tmp"))
 			return os.Mkdir(filepath.Join(env.WorkDir, "tmp"), 0o700)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": mkimage, "exits": exits, "damage": damage, "keepsnot": keepsNot},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": mkimage, "exits": exits, "damage": damage, "keepsnot": keepsNot, "ready": ready, "capture": capture},
 	})
 }
 
@@ -153,4 +170,31 @@ func keepsNot(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return err
 	}))
+}
+
+// ready waits until the server of the script's data folder answers.
+func ready(ts *testscript.TestScript, _ bool, _ []string) {
+	var problem error
+	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); time.Sleep(20 * time.Millisecond) {
+		var address string
+		if address, problem = server.Address(ts.Getenv("TOUCHSTONE_DATA")); problem != nil {
+			continue
+		}
+		var c net.Conn
+		if c, problem = net.Dial("tcp", strings.TrimPrefix(address, "https://")); problem == nil {
+			ts.Setenv("SERVER", address)
+			c.Close()
+			return
+		}
+	}
+	ts.Fatalf("no server answers: %v", problem)
+}
+
+// capture sets a variable to what a pattern finds in the last standard output.
+func capture(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("nothing fits %s", args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }

@@ -123,7 +123,7 @@ func showChanges(w io.Writer, what string, owners []gate.OwnerChanges) {
 		for i := range o.Changes {
 			c := &o.Changes[i]
 			thing := strings.Join(strings.Fields(c.Place.Environment+" "+c.Place.Namespace+" "+c.Workload.Kind+" "+c.Workload.Name), " ")
-			fmt.Fprintf(w, "  %s  %s: %s, now %s (%s)\n", plain(c.Artifact), plain(thing), c.To, c.From, plain(strings.Join(c.Rules, ", ")))
+			fmt.Fprintf(w, "  %s  %s: %s today, then %s (%s)\n", plain(c.Artifact), plain(thing), c.From, c.To, plain(strings.Join(c.Rules, ", ")))
 		}
 	}
 }
