@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/kube/admit"
 )
 
 // pod is what is kept of a pod in memory; ten thousand of them take about 20 MB.
@@ -62,12 +62,16 @@ func trimPod(o any) (any, error) {
 	for _, s := range full.Spec.ImagePullSecrets {
 		p.credential.Secrets = append(p.credential.Secrets, s.Name)
 	}
-	p.containers = containers(full)
+	settings, err := admit.SettingsOf(&full.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("reading the pod %s/%s: %w", full.Namespace, full.Name, err)
+	}
+	p.containers = containers(full, settings)
 	return p, nil
 }
 
-// containers lists what of the pod runs.
-func containers(p *corev1.Pod) []container {
+// containers lists what of the pod runs, with what it sets for each.
+func containers(p *corev1.Pod, settings map[string]touchstone.Settings) []container {
 	var out []container
 	add := func(specs []corev1.Container, states []corev1.ContainerStatus) {
 		for i := range specs {
@@ -77,7 +81,7 @@ func containers(p *corev1.Pod) []container {
 			}
 			out = append(out, container{
 				name: specs[i].Name, reference: specs[i].Image, digest: digestOf(specs[i].Image, states[at].ImageID),
-				since: since(&states[at]), settings: settings(&p.Spec, &specs[i]),
+				since: since(&states[at]), settings: settings[specs[i].Name],
 			})
 		}
 	}
@@ -128,66 +132,6 @@ func digestOf(reference, imageID string) touchstone.Digest {
 	}
 	_, d, _ := strings.Cut(imageID, "@")
 	return touchstone.Digest(d)
-}
-
-// settings returns what the pod sets for the container, the container's own
-// security context over the pod's (core/v1 SecurityContext).
-func settings(spec *corev1.PodSpec, c *corev1.Container) touchstone.Settings {
-	out := touchstone.Settings{Command: c.Command, Args: c.Args}
-	var user, group *int64
-	if s := spec.SecurityContext; s != nil {
-		user, group = s.RunAsUser, s.RunAsGroup
-		out.NotRoot = s.RunAsNonRoot != nil && *s.RunAsNonRoot
-	}
-	if s := c.SecurityContext; s != nil {
-		if s.RunAsUser != nil {
-			user = s.RunAsUser
-		}
-		if s.RunAsGroup != nil {
-			group = s.RunAsGroup
-		}
-		if s.RunAsNonRoot != nil {
-			out.NotRoot = *s.RunAsNonRoot
-		}
-		out.Privileged = s.Privileged != nil && *s.Privileged
-		if s.Capabilities != nil {
-			for _, added := range s.Capabilities.Add {
-				out.Capabilities = append(out.Capabilities, string(added))
-			}
-		}
-	}
-	if user != nil {
-		out.User = strconv.FormatInt(*user, 10)
-		if group != nil {
-			out.User = fmt.Sprintf("%d:%d", *user, *group)
-		}
-	}
-	out.Host = shared(spec, c)
-	return out
-}
-
-// shared lists what of the node the container shares, as touchstone.Settings.Host
-// says it.
-func shared(spec *corev1.PodSpec, c *corev1.Container) []string {
-	var out []string
-	for _, share := range []struct {
-		yes  bool
-		what string
-	}{{spec.HostNetwork, "network"}, {spec.HostPID, "pid"}, {spec.HostIPC, "ipc"}} {
-		if share.yes {
-			out = append(out, share.what)
-		}
-	}
-	for _, mount := range c.VolumeMounts {
-		at := slices.IndexFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name && v.HostPath != nil })
-		if at < 0 {
-			continue
-		}
-		if path := "path " + spec.Volumes[at].HostPath.Path; !slices.Contains(out, path) {
-			out = append(out, path)
-		}
-	}
-	return out
 }
 
 // same reports whether two views of a pod tell the gate the same.

@@ -56,7 +56,7 @@ func TestWhatOfAPodRuns(t *testing.T) {
 		},
 	}
 	got := map[string]touchstone.Digest{}
-	for _, c := range containers(p) {
+	for _, c := range containers(p, nil) {
 		got[c.name] = c.digest
 	}
 	want := map[string]touchstone.Digest{"sidecar": "sha256:1", "app": "sha256:1", "crashes": "sha256:1", "debug": "sha256:1", "model": "sha256:2"}
@@ -78,7 +78,7 @@ func TestWhatCrashesRunsSinceItsLastStart(t *testing.T) {
 			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{StartedAt: started}},
 		}}},
 	}
-	if got := containers(p); len(got) != 1 || !got[0].since.Equal(started.Time) {
+	if got := containers(p, nil); len(got) != 1 || !got[0].since.Equal(started.Time) {
 		t.Errorf("%+v, want since %s", got, started)
 	}
 }
