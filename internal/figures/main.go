@@ -1,31 +1,28 @@
 // Command figures is the first half of "make bench": it measures the program as
-// people run it, whole processes on real images, repeatst a floor in the same
-// run. The second half are the benchmarks beside the code.
+// people run it, whole processes on real input, against a floor in the same run.
+// The second half are the benchmarks beside the code.
 //
-// The floor is decompressing the layers of the image with the same library on as
-// many cores, and nothing else: neither hashing nor reading. A ratio is the
-// median over pairs of runs that follow each other, because the speed of a
-// machine drifts.
+// A ratio is the median over pairs of runs that follow each other, because the
+// speed of a machine drifts. Arguments choose from reading, door and record; all
+// of them without any.
 package main
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 )
 
-const rounds = 5
-
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
-	err := run(ctx)
+	err := run(ctx, os.Args[1:], os.Stdout)
 	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make bench:", err)
@@ -33,124 +30,50 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, which []string, out io.Writer) error {
+	if slices.Equal(which, []string{allowing}) {
+		return allowAll(out, os.Stdin)
+	}
 	program, err := filepath.Abs(filepath.Join("bin", "touchstone"))
 	if err != nil {
 		return err
 	}
-	images, err := images(ctx, filepath.Join(".cache", "bench"))
+	busy, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "image\tcompressed\tfloor\tcold\tratio (1.3; 1.4 from three layers)\tmemory (120 MB)\tagain (50 ms)")
-	for _, im := range images {
-		if im.missing != "" {
-			fmt.Fprintf(w, "%s\tleft out: %s\n", im.name, im.missing)
+	fmt.Fprintf(out, "%d cores; load average before: %s\n\n", runtime.NumCPU(), strings.Join(strings.Fields(string(busy))[:3], " "))
+	for _, part := range []struct {
+		name    string
+		measure func(context.Context, string, io.Writer) error
+	}{{"reading", reading}, {"door", atTheDoor}, {"record", theRecord}} {
+		if len(which) > 0 && !slices.Contains(which, part.name) {
 			continue
 		}
-		f, err := measure(ctx, program, im.path)
-		if err != nil {
-			return fmt.Errorf("%s: %w", im.name, err)
+		if err := part.measure(ctx, program, out); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
 		}
-		fmt.Fprintf(w, "%s\t%d MB\t%.2f s\t%.2f s\t%.2f\t%d MB\t%d ms\n", im.name, f.stored>>20,
-			f.floor.Seconds(), f.cold.Seconds(), f.ratio, f.memory>>20, f.again.Milliseconds())
+		fmt.Fprintln(out)
+	}
+	return nil
+}
+
+// line is one figure.
+type line struct {
+	what, must, seen string
+	ok               bool
+}
+
+// show prints figures beside what they must reach.
+func show(out io.Writer, title string, lines []line) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\tmust\tseen\n", title)
+	for _, l := range lines {
+		mark := ""
+		if !l.ok {
+			mark = "\t✗ missed"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s%s\n", l.what, l.must, l.seen, mark)
 	}
 	return w.Flush()
-}
-
-// figure is what was measured of one image.
-type figure struct {
-	stored      int64
-	floor, cold time.Duration // medians
-	ratio       float64       // median of the pairs
-	memory      int64         // the most anonymous memory of a cold run, bytes
-	again       time.Duration // median of the runs that find everything known
-}
-
-func measure(ctx context.Context, program, image string) (figure, error) {
-	var f figure
-	var floors, colds, repeats []time.Duration
-	var ratios []float64
-	for range rounds {
-		floor, stored, err := floor(image)
-		if err != nil {
-			return f, err
-		}
-		f.stored = stored
-		data, err := os.MkdirTemp("", "touchstone-figures-*")
-		if err != nil {
-			return f, err
-		}
-		cold, memory, err := inspect(ctx, program, image, data)
-		if err == nil {
-			var again time.Duration
-			again, _, err = inspect(ctx, program, image, data)
-			repeats = append(repeats, again)
-		}
-		if rerr := os.RemoveAll(data); err == nil {
-			err = rerr
-		}
-		if err != nil {
-			return f, err
-		}
-		floors, colds = append(floors, floor), append(colds, cold)
-		ratios = append(ratios, cold.Seconds()/floor.Seconds())
-		f.memory = max(f.memory, memory)
-	}
-	f.floor, f.cold, f.again, f.ratio = median(floors), median(colds), median(repeats), median(ratios)
-	return f, nil
-}
-
-func median[T interface{ ~int64 | ~float64 }](values []T) T {
-	s := slices.Sorted(slices.Values(values))
-	return s[len(s)/2]
-}
-
-// inspect runs the program once and returns how long it took and the most
-// anonymous memory that it had (RssAnon, proc(5)): mapped files are the kernel's
-// to drop.
-func inspect(ctx context.Context, program, image, data string) (time.Duration, int64, error) {
-	c := exec.CommandContext(ctx, program, "inspect", image, "-o", "json=/dev/null", "--data", data, "--quiet")
-	c.Stderr = os.Stderr
-	start := time.Now()
-	if err := c.Start(); err != nil {
-		return 0, 0, err
-	}
-	done := make(chan struct{})
-	most := make(chan int64)
-	go watch(c.Process.Pid, done, most)
-	err := c.Wait()
-	took := time.Since(start)
-	close(done)
-	return took, <-most, err
-}
-
-func watch(pid int, done <-chan struct{}, most chan<- int64) {
-	var top int64
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			most <- top
-			return
-		case <-tick.C:
-			top = max(top, anonymous(pid))
-		}
-	}
-}
-
-func anonymous(pid int) int64 {
-	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
 }
