@@ -30,7 +30,7 @@ func (a *asking) running() {
 	clocks := a.clocks()
 	for i := range a.reasons {
 		why := &a.reasons[i]
-		if why.Rule == RuleIntegrity || !why.Refuses() && !why.Stalls() {
+		if why.Rule == RuleIntegrity || !why.Refuses() && !why.Stalls() || a.anew(why) {
 			continue
 		}
 		passing := why.ofTheMoment()
@@ -48,6 +48,16 @@ func (a *asking) running() {
 	if limit.Op != "" {
 		a.row(mend)
 	}
+}
+
+// anew reports whether the reason is about a command that did not run before. A
+// custom rule may have looked at it.
+func (a *asking) anew(why *Reason) bool {
+	if a.occasion != OccasionRestart || !a.c.History.LetIn.Otherwise {
+		return false
+	}
+	row := a.rules.Row(why.Rule)
+	return why.Rule == "own-command" || row != nil && row.When != nil
 }
 
 // ofTheMoment reports whether the reason says something about the moment, or about

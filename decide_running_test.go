@@ -44,9 +44,14 @@ func TestRestart(t *testing.T) {
 		"never inspected":                  {[]Rule{allow}, func(c *Case) { c.Evidence = nil }, Allowed, []Finding{{Rule: "unseen", Since: noon}}, time.Time{}},
 		"the registry is down":             {[]Rule{allow}, func(c *Case) { c.Evidence, c.Problem = nil, "no answer" }, Allowed, []Finding{{Rule: RuleInspect, Since: noon}}, time.Time{}},
 		"it lies":                          {[]Rule{allow}, func(c *Case) { c.Evidence, c.False = nil, "another digest" }, Refused, nil, time.Time{}},
-		"it was never let in":              {[]Rule{allow}, func(c *Case) { holed(c); c.History.LetIn = nil }, Refused, nil, time.Time{}},
-		"a freeze stops no restart":        {[]Rule{allow, rule("frozen", refuse())}, func(c *Case) { c.History.Freezes = []Freeze{{ID: "f"}} }, Allowed, nil, time.Time{}},
-		"what only warns is no finding":    {[]Rule{allow, rule("gaps", Cell{Effect: EffectWarn})}, func(c *Case) { c.Evidence.Gaps = []Gap{{Path: "a"}} }, Allowed, nil, time.Time{}},
+		"a command that ran":               {[]Rule{allow, rule("own-command", refuse())}, func(c *Case) { c.Question.Command = []string{"sh"} }, Allowed, []Finding{{Rule: "own-command", Since: noon}}, time.Time{}},
+		"a command that did not run": {[]Rule{allow, rule("own-command", refuse())}, func(c *Case) {
+			holed(c)
+			c.Question.Command, c.History.LetIn.Otherwise = []string{"sh"}, true
+		}, Refused, []Finding{{Rule: "cvss", Thing: "CVE-1", Since: noon}}, time.Time{}},
+		"it was never let in":           {[]Rule{allow}, func(c *Case) { holed(c); c.History.LetIn = nil }, Refused, nil, time.Time{}},
+		"a freeze stops no restart":     {[]Rule{allow, rule("frozen", refuse())}, func(c *Case) { c.History.Freezes = []Freeze{{ID: "f"}} }, Allowed, nil, time.Time{}},
+		"what only warns is no finding": {[]Rule{allow, rule("gaps", Cell{Effect: EffectWarn})}, func(c *Case) { c.Evidence.Gaps = []Gap{{Path: "a"}} }, Allowed, nil, time.Time{}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

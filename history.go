@@ -59,6 +59,9 @@ type LetIn struct {
 	// Taken is true for what ran before the gate was there: it was taken in, not
 	// let in.
 	Taken bool `json:"taken,omitempty"`
+	// Otherwise is true where the workload has another command now than when the
+	// digest came in: what is asked of that is asked anew.
+	Otherwise bool `json:"otherwise,omitempty"`
 }
 
 // Runs is what runs in a workload now, and what its place's rules refuse of it.

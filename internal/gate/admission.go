@@ -35,7 +35,7 @@ func (a *asking) admission(one *decided) []record.Change {
 		put(factPin, a.pinKey(), a.digest, record.Condition{Absent: true})
 	}
 	if now := a.entered(one, admit); now != nil && !quiet {
-		put(factRan, a.ranKey(), now, record.Condition{})
+		put(factRan, a.before.key, now, record.Condition{})
 	}
 	if a.scan != nil && waits(r) && !admit {
 		if f, err := waitingFact(a.key, r); err == nil && a.queue.join(a.scan, f.Key, mostWaiting) {

@@ -44,8 +44,8 @@ type asking struct {
 	scan    *queued
 	fresh   atomic.Pointer[queued] // the scan, while it is to be written down with the answer
 	problem string
-	lie     string // how the artifact contradicts itself
-	before  *ran   // what is known of this digest in this workload
+	lie     string  // how the artifact contradicts itself
+	before  arrival // of this digest into this workload
 	history touchstone.History
 	mode    Mode
 }

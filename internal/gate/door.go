@@ -58,6 +58,7 @@ type Door struct {
 	knowledge *cache[*touchstone.Knowledge]
 	decisions *cache[*decided]
 	ran       *cache[*ran] // nil values say that there is none
+	commands  *cache[string]
 	pins      *cache[touchstone.Digest]
 	deciding  singleflight.Group
 	gathering *semaphore.Weighted
@@ -221,7 +222,7 @@ func NewDoor(c DoorConfig) *Door {
 		c: c, queue: newQueue(c.Queue), observed: newObserved(), modes: newModes(c.Enforce),
 		seen: newCache[*Seen](4 * mega), evidence: newCache[*touchstone.Evidence](12 * mega), knowledge: newCache[*touchstone.Knowledge](8 * mega),
 		decisions: newCache[*decided](12 * mega), ran: newCache[*ran](4 * mega), pins: newCache[touchstone.Digest](2 * mega),
-		logins: newCache[loggedIn](mega), gathering: semaphore.NewWeighted(int64(2 * runtime.GOMAXPROCS(0))),
+		commands: newCache[string](mega), logins: newCache[loggedIn](mega), gathering: semaphore.NewWeighted(int64(2 * runtime.GOMAXPROCS(0))),
 	}
 	d.resolver, d.ended = newResolver(&d.c), make(chan string, mostEnded)
 	return d

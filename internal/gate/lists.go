@@ -119,9 +119,9 @@ func (d *Door) fill(ctx context.Context, o *Observed) error {
 	if s, _, ok := d.queue.find(o.artifact()); ok && !o.Seen {
 		o.Problem = s.Problem
 	}
-	before, err := d.ranBefore(ctx, ranKey(&o.Place, o.Workload, &o.Settings, o.artifact()))
-	if before != nil {
-		o.Decision, o.Taken = before.Decision, before.Taken
+	before, err := d.arrived(ctx, &o.Place, o.Workload, &o.Settings, o.artifact())
+	if before.ran != nil {
+		o.Decision, o.Taken = before.ran.Decision, before.ran.Taken
 	}
 	return err
 }

@@ -170,12 +170,11 @@ func (d *Door) takeIn(ctx context.Context, o *Observed) ([]record.Fact, error) {
 	if !o.Digest.Valid() || o.Repository == "" {
 		return nil, nil
 	}
-	key := ranKey(&o.Place, o.Workload, &o.Settings, artifactKey(o.Repository, o.Digest))
-	before, err := d.ranBefore(ctx, key)
-	if err != nil || before.letIn() != nil {
+	before, err := d.arrived(ctx, &o.Place, o.Workload, &o.Settings, o.artifact())
+	if err != nil || before.letIn() != nil && !before.otherwise {
 		return nil, err
 	}
-	f, err := record.Put(factRan, key, ran{At: o.Since, Taken: true})
+	f, err := record.Put(factRan, before.key, ran{At: o.Since, Taken: true, Command: before.command})
 	return []record.Fact{f}, err
 }
 

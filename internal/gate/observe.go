@@ -192,8 +192,8 @@ func (s *snapshot) scanLater(o *Observed) {
 // past the gate, which is a finding.
 func (s *snapshot) admitted(ctx context.Context, o *Observed) ([]touchstone.Finding, error) {
 	mode := s.modes.of(s.cluster, o.Place.Namespace)
-	before, err := s.ranBefore(ctx, ranKey(&o.Place, o.Workload, &o.Settings, o.artifact()))
-	if err != nil || before.letIn() != nil {
+	before, err := s.arrived(ctx, &o.Place, o.Workload, &o.Settings, o.artifact())
+	if err != nil || before.letIn() != nil && !before.otherwise {
 		return nil, err
 	}
 	earlier := o.Since.Before(s.modes.installed(s.cluster)) || mode.Enforced && o.Since.Before(mode.Since)
@@ -203,7 +203,7 @@ func (s *snapshot) admitted(ctx context.Context, o *Observed) ([]touchstone.Find
 		s.after = append(s.after, func() { s.remember(facts) })
 		return nil, err
 	}
-	if before != nil {
+	if before.ran != nil {
 		return nil, nil
 	}
 	thing := "it was never asked about"
@@ -227,7 +227,7 @@ func (s *snapshot) find(o *Observed, list []touchstone.Finding) error {
 // judge asks what something new would get there, and returns what fails on what
 // runs.
 func (s *snapshot) judge(ctx context.Context, o *Observed, seen *Seen) ([]touchstone.Finding, error) {
-	before, err := s.ranBefore(ctx, ranKey(&o.Place, o.Workload, &o.Settings, o.artifact()))
+	before, err := s.arrived(ctx, &o.Place, o.Workload, &o.Settings, o.artifact())
 	if err != nil {
 		return nil, err
 	}

@@ -5,80 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"touchstone.dev/touchstone"
-	"touchstone.dev/touchstone/internal/record"
 )
-
-// ran says how a digest came into a workload.
-type ran struct {
-	Decision string    `json:"decision,omitempty"` // id
-	At       time.Time `json:"at"`
-	Taken    bool      `json:"taken,omitempty"`   // it ran before the gate was there
-	Glass    bool      `json:"glass,omitempty"`   // by a person's break-glass: no later start is a restart
-	Against  bool      `json:"against,omitempty"` // in report mode, although it was refused: likewise
-}
-
-// letIn is what the history of a decision says of it.
-func (r *ran) letIn() *touchstone.LetIn {
-	if r == nil || r.Glass || r.Against {
-		return nil
-	}
-	return &touchstone.LetIn{Decision: r.Decision, At: r.At, Taken: r.Taken}
-}
-
-// workloadKey names a container of a workload.
-func workloadKey(cluster, namespace string, w touchstone.Workload) string {
-	return strings.Join([]string{cluster, namespace, w.Kind, w.Name, w.Container}, "/")
-}
-
-// ranKey names a digest in a workload. What the workload sets of power is part of
-// it: an image that was let in is another thing once it is to be privileged.
-func ranKey(p *touchstone.Place, w touchstone.Workload, s *touchstone.Settings, artifact string) string {
-	key := workloadKey(p.Cluster, p.Namespace, w)
-	if s.User != "" || s.Privileged || len(s.Capabilities)+len(s.Host) > 0 {
-		powers := fmt.Sprint(s.User, s.Privileged, slices.Sorted(slices.Values(s.Capabilities)), slices.Sorted(slices.Values(s.Host)))
-		key += "/" + digestOf([]byte(powers)).Short()
-	}
-	return key + " " + artifact
-}
-
-func (a *asking) ranKey() string {
-	q := &a.r.Question
-	return ranKey(&q.Place, q.Workload, &q.Settings, a.key)
-}
-
-// ranBefore returns what is known of a digest in a workload, or nil.
-func (d *Door) ranBefore(ctx context.Context, key string) (*ran, error) {
-	if r, ok := d.ran.get(key); ok {
-		return r, nil
-	}
-	r, _, err := record.Get[ran](ctx, d.c.Store, factRan, key)
-	switch {
-	case errors.Is(err, record.ErrNotFound):
-		d.ran.put(key, nil, int64(150+len(key)))
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("looking what was let in before: %w", err)
-	}
-	d.ran.put(key, &r, int64(200+len(key)))
-	return &r, nil
-}
-
-// entered is what is to be remembered of a digest that comes into a workload; nil
-// when that is known already.
-func (a *asking) entered(one *decided, admit bool) *ran {
-	if !admit || a.key == "" || a.r.Question.Workload.Name == "" || a.history.LetIn != nil {
-		return nil
-	}
-	now := &ran{Decision: one.ID, At: a.g.now, Glass: a.r.History.Glass != nil, Against: one.Verdict != touchstone.Allowed}
-	if b := a.before; b != nil && b.Glass == now.Glass && b.Against == now.Against {
-		return nil
-	}
-	return now
-}
 
 // past gathers what happened before, as far as a decision looks at it.
 func (a *asking) past(ctx context.Context) (touchstone.History, error) {
@@ -97,7 +26,7 @@ func (a *asking) past(ctx context.Context) (touchstone.History, error) {
 	if !atDoor(q.Occasion) || q.Workload.Name == "" {
 		return h, nil
 	}
-	if a.before, err = a.ranBefore(ctx, a.ranKey()); err != nil {
+	if a.before, err = a.arrived(ctx, &q.Place, q.Workload, &q.Settings, a.key); err != nil {
 		return h, err
 	}
 	if h.LetIn = a.before.letIn(); h.LetIn != nil {
