@@ -43,4 +43,15 @@ func cold(t *testing.T, w *world) {
 
 	w.s.start(t)
 	wantImage(t, w.c.WaitRunning(t, ns, "cart", 2, 2*time.Minute), "cart", pinned(image, digest))
+
+	// A server that starts before the cluster waits for it.
+	w.s.kill()
+	w.c.Halt()
+	w.s.start(t)
+	if err := w.c.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.c.WaitRunning(t, ns, "cart", 2, time.Minute)
+	w.restart(t, ns, "cart")
+	wantImage(t, w.c.WaitRunning(t, ns, "cart", 2, 2*time.Minute), "cart", pinned(image, digest))
 }

@@ -31,7 +31,8 @@ func logins(t *testing.T, w *world) {
 	}
 	inside := w.c.WaitRunning(t, prod, "cart", 1, time.Minute)[0].Name
 
-	_, _, err := cluster.Exec(t.Context(), w.c.ImpersonatedConfig("ann", "system:masters"), prod, inside, "cart", "/pause", "say", "password=tiger")
+	const secret = "tiger-Zq8-on-a-command-line"
+	_, _, err := cluster.Exec(t.Context(), w.c.ImpersonatedConfig("ann", "system:masters"), prod, inside, "cart", "/pause", "say", "--password="+secret)
 	wantRefused(t, err, "refused", permitted)
 	wantLogins(t, w, prod, 1)
 
@@ -40,7 +41,7 @@ func logins(t *testing.T, w *world) {
 	wantRefused(t, debug(t, w, prod, inside, image), "refused", permitted)
 	wantLogins(t, w, prod, 4)
 	for _, l := range loggedIn(t, w, prod) {
-		if l.Verdict != touchstone.Refused {
+		if l.Verdict != touchstone.Refused || l.Actor == "" {
 			t.Errorf("the decision about %s is %s: %s", l.Workload, l.Verdict, l.Why)
 		}
 	}
@@ -51,6 +52,7 @@ func logins(t *testing.T, w *world) {
 		t.Errorf("exec in dev said %q and %q: %v", out, problems, err)
 	}
 	wantLogins(t, w, dev, 1)
+	w.wantNowhere(t, secret)
 }
 
 // loggedIn returns the decisions about logins in a namespace.

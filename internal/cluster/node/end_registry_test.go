@@ -89,7 +89,7 @@ func (w *world) wantNowhere(t *testing.T, words ...string) {
 		read += len(data)
 		for _, word := range words {
 			if bytes.Contains(data, []byte(word)) {
-				t.Errorf("%s holds the password", filepath.Base(path))
+				t.Errorf("%s holds the secret", filepath.Base(path))
 			}
 		}
 	}

@@ -28,7 +28,9 @@ func TestTheGateEndToEnd(t *testing.T) {
 		{"the registry is down", registryDown},
 		{"the server is killed while pods are created and while it scans", killed},
 		{"the gate is dead and switched off", gateOff},
+		{"a static pod", static},
 		{"the cluster starts from cold", cold},
+		{"the gate is taken away", uninstalled},
 	} {
 		t.Run(proof.name, func(t *testing.T) { proof.run(t, w) })
 	}
