@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/rules"
 )
 
@@ -17,25 +19,52 @@ func (p *program) rulesCommand() *cobra.Command {
 }
 
 func (p *program) rulesShow() *cobra.Command {
-	var markdown bool
+	var (
+		markdown bool
+		served   connection
+	)
 	c := &cobra.Command{
 		Use:   "show",
-		Short: "Print the table as people read it",
+		Short: "Print the table as people read it; with --server the server's",
 		Args:  exactly(0, "no argument"),
-		RunE: func(*cobra.Command, []string) error {
-			t, err := p.loadRules()
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := p.rulesOf(cmd.Context(), &served)
 			if err != nil {
 				return err
 			}
 			if markdown {
-				return rules.ShowMarkdown(p.stdout, t.rules)
+				return rules.ShowMarkdown(p.stdout, r)
 			}
 			o := p.reportOptions(true)
-			return rules.Show(p.stdout, t.rules, o.Width, o.Color)
+			return rules.Show(p.stdout, r, o.Width, o.Color)
 		},
 	}
+	served.flags(c.Flags())
 	c.Flags().BoolVar(&markdown, "markdown", false, "as Markdown, for a page that everybody reads")
 	return c
+}
+
+// rulesOf are the rules of the server that is named, else those found here.
+func (p *program) rulesOf(ctx context.Context, served *connection) (*touchstone.Rules, error) {
+	if served.url == "" {
+		t, err := p.loadRules()
+		if err != nil {
+			return nil, err
+		}
+		return t.rules, nil
+	}
+	p.ignored()
+	client, err := p.connect(served)
+	if err != nil {
+		return nil, err
+	}
+	got, err := client.Rules(ctx)
+	if err != nil {
+		return nil, answered(err)
+	}
+	r, warnings, err := rules.Load("the server's rules", []byte(got.Source), p.now())
+	p.warn(warnings)
+	return r, outside(err)
 }
 
 func (p *program) rulesCheck() *cobra.Command {

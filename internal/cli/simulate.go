@@ -39,15 +39,8 @@ Exit codes: 0 nothing would be newly refused, 1 something would be.`,
 				return err
 			}
 		}
-		if !oneOf(cmd.Flags().Changed("rules"), request != "", ask.Advisories) {
-			return fmt.Errorf("simulate wants one of --rules FILE, --request ID and --advisories\nhint: %s", cmd.UseLine())
-		}
-		if request == "" && !ask.Advisories {
-			data, err := readFile(p.settings.rules)
-			if err != nil {
-				return fmt.Errorf("reading the rules: %w", err)
-			}
-			ask.Rules = string(data)
+		if err := p.simulated(&ask, request); err != nil {
+			return fmt.Errorf("%w\nhint: %s", err, cmd.UseLine())
 		}
 		return p.call(&a, func(client *api.Client) error {
 			if request != "" {
@@ -75,14 +68,24 @@ Exit codes: 0 nothing would be newly refused, 1 something would be.`,
 	return a.flags(c)
 }
 
-func oneOf(set ...bool) bool {
-	n := 0
-	for _, is := range set {
-		if is {
-			n++
+// simulated fills in what is tried, but for what a request asks for.
+func (p *program) simulated(ask *api.SimulationAsk, request string) error {
+	file := p.settings.rules
+	switch {
+	case request != "" && ask.Advisories, file == "" && request == "" && !ask.Advisories:
+		return errors.New("simulate wants one of --rules FILE, --request ID and --advisories")
+	case request != "" || ask.Advisories:
+		if file != "" {
+			p.note("%s is ignored: another thing is tried", file)
 		}
+		return nil
 	}
-	return n == 1
+	data, err := readFile(file)
+	if err != nil {
+		return fmt.Errorf("reading the rules: %w", err)
+	}
+	ask.Rules = string(data)
+	return nil
 }
 
 // asRequested fills in what a request asks for.
