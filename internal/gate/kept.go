@@ -116,6 +116,10 @@ func digestOf(data []byte) touchstone.Digest {
 	return touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
+// Redacted returns the question as the record may hold it: its commands without
+// secrets, as decisions see them.
+func Redacted(q touchstone.Question) touchstone.Question { return redacted(q) }
+
 // redacted returns the question with every secret in its commands replaced. It
 // is the first thing that the door does with a question: rules then see the words
 // that are kept, and a decision can be taken again to the letter. To redact twice

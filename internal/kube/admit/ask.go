@@ -95,7 +95,7 @@ func (a *asking) ask(ctx context.Context, q gate.Request) (*gate.Answer, error) 
 	if err != nil {
 		a.c.Log.Error("nobody can tell whether the glass is broken", "namespace", a.r.Namespace, "workload", a.kept.workload.Name, "error", err)
 	}
-	if err != nil || !g.covers(digestOf(answer)) {
+	if err != nil || !g.covers(&q.Question, digestOf(answer)) {
 		return answer, nil // the refusal stands
 	}
 	q.History.Glass = g.history()

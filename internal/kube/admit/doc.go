@@ -28,8 +28,8 @@
 // The annotation touchstone.dev/break-glass, with a reason, on a workload or on a pod
 // that nothing keeps, lets its images in against the rules for an hour. It is looked
 // at where a person writes it: the person needs the verb "break" on "glass" in the
-// group touchstone.dev. It is bound to the workload and to the digests that it names
-// then. Pods of the workload inherit it; an annotation that a controller copies
+// group touchstone.dev. It is bound to the workload, to the digests that it names
+// then, and to what it sets for them. Pods of the workload inherit it; an annotation that a controller copies
 // grants nothing.
 //
 // # When something goes wrong

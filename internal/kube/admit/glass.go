@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/record"
 )
 
@@ -27,6 +28,14 @@ const (
 	EntryGlass = "break-glass"
 )
 
+// Broken is one container, or one volume that is an image, of a workload for which
+// the glass is broken: with what it sets, without the secrets of its command.
+type Broken struct {
+	Container string              `json:"container"`
+	Digest    touchstone.Digest   `json:"digest"`
+	Settings  touchstone.Settings `json:"settings,omitzero"`
+}
+
 // Lasts is how long a break-glass holds.
 const Lasts = time.Hour
 
@@ -39,10 +48,12 @@ type Glass struct {
 	Namespace string              `json:"namespace"`
 	Workload  touchstone.Workload `json:"workload"` // without a container
 	Digests   []touchstone.Digest `json:"digests"`
-	By        string              `json:"by"`
-	Reason    string              `json:"reason"`
-	At        time.Time           `json:"at"`
-	Until     time.Time           `json:"until"`
+	// Broken says for each container what may start so.
+	Broken []Broken  `json:"broken"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until"`
 
 	dryRun bool
 }
@@ -55,9 +66,30 @@ func (g *Glass) history() *touchstone.Glass {
 	return &touchstone.Glass{By: g.By, Reason: g.Reason, Until: g.Until}
 }
 
-// covers reports whether the glass was broken for the digest.
-func (g *Glass) covers(d touchstone.Digest) bool {
-	return g != nil && d != "" && slices.Contains(g.Digests, d)
+// covers reports whether the glass was broken for the digest in the container that
+// is asked about, and for all that this sets: who may change a workload may not
+// make more of somebody else's right than that person has looked at.
+func (g *Glass) covers(q *touchstone.Question, d touchstone.Digest) bool {
+	if g == nil || d == "" {
+		return false
+	}
+	now := gate.Redacted(*q).Settings
+	return slices.ContainsFunc(g.Broken, func(b Broken) bool {
+		return b.Container == q.Workload.Container && b.Digest == d && within(&now, &b.Settings)
+	})
+}
+
+// within reports whether settings ask for no more than others, and run the same.
+// What others put into a pod on its way may make less of it: another user than the
+// image's, but not root.
+func within(s, most *touchstone.Settings) bool {
+	beyond := func(list, most []string) bool {
+		return slices.ContainsFunc(list, func(one string) bool { return !slices.Contains(most, one) })
+	}
+	user, _, _ := strings.Cut(s.User, ":")
+	return slices.Equal(s.Command, most.Command) && slices.Equal(s.Args, most.Args) &&
+		(s.User == most.User || most.User == "" && user != "0") && (s.NotRoot || !most.NotRoot) && (most.Privileged || !s.Privileged) &&
+		!beyond(s.Capabilities, most.Capabilities) && !beyond(s.Host, most.Host)
 }
 
 // key names what the glass is broken for.
@@ -106,9 +138,15 @@ func (w *Webhook) breaks(ctx context.Context, r *request, bare bool) (*Glass, *a
 // it.
 func (w *Webhook) broke(ctx context.Context, g *Glass, of touchstone.Workload, all []judged, out *answer) error {
 	for i := range all {
-		if d := all[i].digest(); d != "" && !slices.Contains(g.Digests, d) {
+		d, p := all[i].digest(), all[i].part
+		if d == "" {
+			continue
+		}
+		if !slices.Contains(g.Digests, d) {
 			g.Digests = append(g.Digests, d)
 		}
+		shown := gate.Redacted(touchstone.Question{Settings: p.settings}).Settings
+		g.Broken = append(g.Broken, Broken{Container: p.name, Digest: d, Settings: shown})
 	}
 	if len(g.Digests) == 0 {
 		return errors.New("the glass cannot be broken for what has no digest\nhint: write the image as NAME@DIGEST")

@@ -143,6 +143,44 @@ func TestPodsInheritABrokenGlassForItsDigestAndAnHour(t *testing.T) {
 	}
 }
 
+func TestABrokenGlassIsForWhatThePersonHasLookedAt(t *testing.T) {
+	f := newFront(t, nil)
+	broken := deployment(root, "the shop is down")
+	broken.Spec.Template.Spec.Containers[0].Args = []string{"--password=hunter2hunter2"}
+	if got := f.send("Deployment", broken, as("alice")); !got.Allowed {
+		t.Fatal(message(got))
+	}
+	for f, err := range f.store.Facts(t.Context(), record.FactQuery{Kind: admit.KindGlass}) {
+		if err != nil || strings.Contains(string(f.Value), "hunter2") {
+			t.Errorf("the record holds a secret: %s (%v)", f.Value, err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		change func(*corev1.Pod, *corev1.Container)
+		want   bool
+	}{
+		"as it was": {func(*corev1.Pod, *corev1.Container) {}, true},
+		"as root": {func(_ *corev1.Pod, c *corev1.Container) {
+			c.SecurityContext = &corev1.SecurityContext{RunAsUser: new(int64(0))}
+		}, false},
+		"privileged": {func(_ *corev1.Pod, c *corev1.Container) {
+			c.SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
+		}, false},
+		"on the host's net": {func(p *corev1.Pod, _ *corev1.Container) { p.Spec.HostNetwork = true }, false},
+		"another command":   {func(_ *corev1.Pod, c *corev1.Container) { c.Command = []string{"sh"} }, false},
+		"in another place":  {func(_ *corev1.Pod, c *corev1.Container) { c.Name = "other" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := ofCart(at(root, two))
+			p.Spec.Containers[0].Args = broken.Spec.Template.Spec.Containers[0].Args
+			tc.change(p, &p.Spec.Containers[0])
+			if got := f.send("Pod", p, as(replicaSets)); got.Allowed != tc.want {
+				t.Errorf("allowed %v, want %v: %s", got.Allowed, tc.want, message(got))
+			}
+		})
+	}
+}
+
 func TestNoAnswerAboutARightBreaksNothing(t *testing.T) {
 	f := newFront(t, nil)
 	f.town.fails = errDown
