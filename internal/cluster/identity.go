@@ -10,9 +10,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -26,7 +28,7 @@ type ports struct{ etcd, peer, api, kubelet, health int }
 // freePorts returns ports that nobody listens on now.
 func freePorts() (p ports, err error) {
 	for _, port := range []*int{&p.etcd, &p.peer, &p.api, &p.kubelet, &p.health} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := ListenBelow("127.0.0.1")
 		if err != nil {
 			return p, err
 		}
@@ -34,6 +36,22 @@ func freePorts() (p ports, err error) {
 		*port = l.Addr().(*net.TCPAddr).Port
 	}
 	return p, nil
+}
+
+// ListenBelow listens on a free port below those that the kernel hands out to
+// whoever asks for any (ip(7), ip_local_port_range, from 32768). Let go of, such a
+// port is not taken by chance before the program that it is for listens on it, or
+// listens again.
+func ListenBelow(address string) (net.Listener, error) {
+	const first, last = 20_000, 32_000
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(first+mathrand.IntN(last-first)))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("looking for a free port: %w", err)
 }
 
 // authority signs the cluster's certificates.

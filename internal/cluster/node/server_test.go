@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"touchstone.dev/touchstone/internal/api"
+	"touchstone.dev/touchstone/internal/cluster"
 	"touchstone.dev/touchstone/internal/kube/install"
 	"touchstone.dev/touchstone/internal/server"
 )
@@ -230,7 +230,7 @@ func (p *process) install(t *testing.T, w *world) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := cluster.ListenBelow("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
