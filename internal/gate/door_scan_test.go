@@ -156,6 +156,60 @@ func TestAnIndexIsJudgedByTheWorstThatPlacesRun(t *testing.T) {
 	}
 }
 
+// What a node would run is judged, however the index describes it.
+func TestAnIndexHidesNothingThatANodeMayChoose(t *testing.T) {
+	for what, test := range map[string]struct {
+		good, bad v1.Platform
+		nodes     []string
+		want      touchstone.Verdict
+	}{
+		"one for less, where its own asks for more": {v1.Platform{OS: "linux", Architecture: "amd64", Variant: "v3"}, v1.Platform{OS: "linux", Architecture: "386"}, []string{"linux/amd64"}, touchstone.Refused},
+		"one for less, where there is its own":      {v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "386"}, []string{"linux/amd64"}, touchstone.Allowed},
+		"its own under its usual variant":           {v1.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, v1.Platform{OS: "linux", Architecture: "arm"}, []string{"linux/arm64"}, touchstone.Allowed},
+		"another name for its own":                  {v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "x86_64"}, []string{"linux/amd64"}, touchstone.Refused},
+		"its own in capitals":                       {v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "Linux", Architecture: "AMD64"}, []string{"linux/amd64"}, touchstone.Refused},
+		"no operating system":                       {v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{Architecture: "amd64"}, []string{"linux/amd64"}, touchstone.Refused},
+		"one for nobody here":                       {v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "s390x"}, []string{"linux/amd64"}, touchstone.Allowed},
+	} {
+		t.Run(what, func(t *testing.T) {
+			h := newHouse(t, func(c *gate.DoorConfig) { c.Platforms = test.nodes })
+			h.run(t)
+			ref, err := name.ParseReference(h.port.host + "/shop/cart:1")
+			check(t, err)
+			check(t, remote.WriteIndex(ref, mutate.AppendManifests(empty.Index,
+				mutate.IndexAddendum{Add: build(t, "linux/amd64", debian(t, "3.0.1-1")), Descriptor: v1.Descriptor{Platform: &test.bad}},
+				mutate.IndexAddendum{Add: build(t, "linux/amd64", debian(t, "3.0.2-1")), Descriptor: v1.Descriptor{Platform: &test.good}})))
+			h.ask(t, h.pod("shop/cart:1", "prod"))
+			h.scanned(t, 1)
+			if a := h.ask(t, h.pod("shop/cart:1", "prod")); a.Decision.Verdict != test.want {
+				t.Errorf("it is %s, want %s", a.Decision.Verdict, test.want)
+			}
+		})
+	}
+}
+
+func TestAnIndexIsReadAgainForNodesThatCameLater(t *testing.T) {
+	h := newHouse(t, nil)
+	h.run(t)
+	ref, err := name.ParseReference(h.port.host + "/shop/cart:1")
+	check(t, err)
+	check(t, remote.WriteIndex(ref, mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: build(t, "linux/amd64", debian(t, "3.0.2-1")), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
+		mutate.IndexAddendum{Add: build(t, "linux/arm64", debian(t, "3.0.1-1")), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}})))
+	h.ask(t, h.pod("shop/cart:1", "prod"))
+	h.scanned(t, 1)
+	expect(t, h.ask(t, h.pod("shop/cart:1", "prod")), touchstone.Allowed, "")
+	h.stop()
+	h.config.Platforms = []string{"linux/amd64", "linux/arm64"}
+	h.open(t)
+	h.run(t)
+	r := h.pod("shop/cart:1", "prod")
+	r.Question.Workload.Name = "till"
+	expect(t, h.ask(t, r), touchstone.Refused, "unseen")
+	h.scanned(t, 1)
+	expect(t, h.ask(t, r), touchstone.Refused, "cvss")
+}
+
 func TestWhatSomebodyWaitsForIsScannedFirst(t *testing.T) {
 	h := newHouse(t, func(c *gate.DoorConfig) { c.Workers = 1 })
 	var snapshot []gate.Running

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
-	"strings"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/artifact"
@@ -50,12 +48,8 @@ func (d *Door) inspect(ctx context.Context, s *Scan) ([]Inspected, error) {
 			_ = src.Close() // read to the end or failed already; nothing is lost
 		}
 	}()
-	wanted := slices.DeleteFunc(slices.Clone(sources), func(src artifact.Source) bool { return !d.runs(src.Artifact().Platform) })
-	if len(wanted) == 0 {
-		wanted = sources
-	}
 	var out []Inspected
-	for _, src := range wanted {
+	for _, src := range chosen(sources, d.c.Platforms) {
 		e, a, err := d.c.Gate.Inspector.Inspect(ctx, src)
 		if err != nil {
 			return nil, err
@@ -63,14 +57,6 @@ func (d *Door) inspect(ctx context.Context, s *Scan) ([]Inspected, error) {
 		out = append(out, Inspected{Artifact: a, Evidence: e})
 	}
 	return out, nil
-}
-
-// runs reports whether a place can run the platform; one without a variant stands
-// for all variants.
-func (d *Door) runs(platform string) bool {
-	return slices.ContainsFunc(d.c.Platforms, func(p string) bool {
-		return platform == p || strings.HasPrefix(platform, p+"/") || strings.HasPrefix(p, platform+"/")
-	})
 }
 
 // unread is what is known of an artifact that cannot be scanned: one gap.

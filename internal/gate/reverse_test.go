@@ -31,7 +31,7 @@ func TestHoldingNamesAnIndexAndItsImages(t *testing.T) {
 	e := &touchstone.Evidence{ID: digestOf([]byte("e")), Packages: []touchstone.Package{{Name: "openssl", Ecosystem: "Debian:12"}}}
 	whole, image := digestOf([]byte("index")), digestOf([]byte("image"))
 	seen, err := record.Put(factSeen, artifactKey("registry.example/x", whole), Seen{
-		Repository: "registry.example/x", Digest: whole, Platforms: []SeenPlatform{{Digest: image, Evidence: e.ID}},
+		Repository: "registry.example/x", Digest: whole, Platforms: []SeenPlatform{{Digest: image, Evidence: e.ID}}, For: d.c.Platforms,
 	})
 	if err != nil {
 		t.Fatal(err)

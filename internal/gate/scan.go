@@ -215,7 +215,7 @@ func scanChange(now time.Time, s *Scan) (record.Change, error) {
 // succeed writes down what was seen, and tells those who wait.
 func (d *Door) succeed(ctx context.Context, e *queued, s *Scan, all []Inspected) error {
 	now := d.c.Now()
-	seen := &Seen{Repository: s.Repository, Digest: s.Digest, At: now}
+	seen := &Seen{Repository: s.Repository, Digest: s.Digest, At: now, For: d.c.Platforms}
 	for i := range all {
 		a, ev := &all[i].Artifact, all[i].Evidence
 		if err := d.c.Gate.Inspector.Keep(ev); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"touchstone.dev/touchstone"
@@ -32,6 +33,8 @@ type Seen struct {
 	// Platforms has one for each platform of an index that places can run, and one
 	// for an image.
 	Platforms []SeenPlatform `json:"platforms"`
+	// For are the platforms of the nodes that an index was read for.
+	For []string `json:"for,omitempty"`
 
 	seq uint64 // of the entry that wrote it
 }
@@ -53,6 +56,15 @@ func (s *Seen) artifact(n named, p *SeenPlatform) touchstone.Artifact {
 	return a
 }
 
+// suffices reports whether everything was read that nodes of the platforms run: an
+// index has an image for each, and nodes of another may have come since.
+func (s *Seen) suffices(platforms []string) bool {
+	if len(s.Platforms) == 1 && s.Platforms[0].Digest == s.Digest {
+		return true
+	}
+	return !slices.ContainsFunc(platforms, func(p string) bool { return !slices.Contains(s.For, p) })
+}
+
 // look returns what was seen under the key, or nil.
 func (d *Door) look(ctx context.Context, key string) (*Seen, error) {
 	if s, ok := d.seen.get(key); ok {
@@ -64,6 +76,9 @@ func (d *Door) look(ctx context.Context, key string) (*Seen, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("looking whether %s was seen: %w", key, err)
+	}
+	if !s.suffices(d.c.Platforms) {
+		return nil, nil
 	}
 	s.seq = fact.Seq
 	d.keepSeen(key, &s)
