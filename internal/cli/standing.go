@@ -2,10 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
@@ -27,6 +31,7 @@ func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate
 			return nil, fmt.Errorf("reaching the cluster: %w", err)
 		}
 		var off atomic.Pointer[[]string]
+		broken := &announced{}
 		cluster, err := kube.New(kube.Config{
 			REST: config, Name: rooms.Cluster, Road: rooms.Release, Log: rooms.Log, Now: rooms.Now,
 			GateOff: func(namespaces []string) { off.Store(&namespaces) },
@@ -37,18 +42,26 @@ func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate
 		rooms.Door.Allowed(func(r gate.Request) { nudge(cluster, r, rooms.Log) })
 		keeper := install.Keeper{Client: client, Namespace: own, Key: rooms.GateKey, Bundle: rooms.CABundle, Log: rooms.Log}
 		return &server.Gate{
-			Webhook: webhook(rooms, cluster, own),
+			Webhook: webhook(rooms, cluster, own, broken),
 			Run: func(ctx context.Context) error {
 				g, ctx := errgroup.WithContext(ctx)
 				g.Go(func() error { return cluster.Run(ctx, rooms.Door) })
 				g.Go(func() error { return keeper.Run(ctx) })
 				return g.Wait()
 			},
-			Warnings: func(context.Context) []string {
-				if names := off.Load(); names != nil && len(*names) > 0 {
-					return []string{"the gate is switched off by label for: " + strings.Join(*names, ", ")}
+			Labels: func(ctx context.Context, namespace string) (map[string]string, error) {
+				n, err := cluster.Namespace(ctx, namespace)
+				if errors.Is(err, admit.ErrNone) {
+					return nil, nil // it is still to be made
 				}
-				return nil
+				return n.Labels, err
+			},
+			Warnings: func(context.Context) []string {
+				out := broken.lasting(rooms.Now())
+				if names := off.Load(); names != nil && len(*names) > 0 {
+					out = append(out, "the gate is switched off by label for: "+strings.Join(*names, ", "))
+				}
+				return out
 			},
 		}, nil
 	}
@@ -58,11 +71,11 @@ func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate
 // says.
 func alone(own string) func(*server.Rooms) (*server.Gate, error) {
 	return func(rooms *server.Rooms) (*server.Gate, error) {
-		return &server.Gate{Webhook: webhook(rooms, admit.Alone{}, own)}, nil
+		return &server.Gate{Webhook: webhook(rooms, admit.Alone{}, own, &announced{})}, nil
 	}
 }
 
-func webhook(rooms *server.Rooms, cluster admit.Cluster, own string) *admit.Webhook {
+func webhook(rooms *server.Rooms, cluster admit.Cluster, own string, broken *announced) *admit.Webhook {
 	return admit.New(admit.Config{
 		Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Key: rooms.GateKey, Own: own,
 		Reports: func(namespace string) bool {
@@ -70,10 +83,36 @@ func webhook(rooms *server.Rooms, cluster admit.Cluster, own string) *admit.Webh
 			return err == nil && !mode.Enforced // what is not known is enforced
 		},
 		Announce: func(g admit.Glass) {
-			rooms.Log.Warn("the glass was broken", "by", g.By, "namespace", g.Namespace, "reason", g.Reason)
+			rooms.Log.Warn("the glass was broken", "by", g.By, "namespace", g.Namespace, "workload", g.Workload.Name, "reason", g.Reason, "until", g.Until)
+			broken.add(g)
 		},
 		Log: rooms.Log, Now: rooms.Now,
 	})
+}
+
+// announced are the broken glasses that people should know of while they last.
+type announced struct {
+	mu  sync.Mutex
+	all []admit.Glass
+}
+
+func (a *announced) add(g admit.Glass) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = append(a.all, g)
+}
+
+// lasting says which have not ended, and forgets the others.
+func (a *announced) lasting(now time.Time) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = slices.DeleteFunc(a.all, func(g admit.Glass) bool { return !now.Before(g.Until) })
+	var out []string
+	for _, g := range a.all {
+		out = append(out, fmt.Sprintf("the glass is broken for %s %s/%s until %s by %s: %s",
+			g.Workload.Kind, g.Namespace, g.Workload.Name, g.Until.UTC().Format(time.RFC3339), g.By, g.Reason))
+	}
+	return out
 }
 
 // nudge tells an owner that waits; when that fails it asks again by itself, later.

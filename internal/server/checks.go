@@ -156,8 +156,8 @@ func shownWorkloads(all []gate.Observed) []api.Workload {
 	return out
 }
 
-// where tells the place of a namespace with the labels that are named. The server
-// knows no cluster, so that what the labels are now is the caller's to look up.
+// where tells the place of a namespace: with the labels that are named, else with
+// those that it has in the server's own cluster.
 func (s *Server) where(c *call) (*api.Where, error) {
 	q := c.URL.Query()
 	cluster, namespace := q.Get("cluster"), q.Get("namespace")
@@ -167,13 +167,9 @@ func (s *Server) where(c *call) (*api.Where, error) {
 	if cluster == "" {
 		cluster = s.c.Cluster
 	}
-	labels := map[string]string{}
-	for _, pair := range q["label"] {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			return nil, problem(http.StatusBadRequest, fmt.Sprintf("the label %q is not NAME=VALUE", pair), "")
-		}
-		labels[name] = value
+	labels, err := s.labels(c, cluster, namespace, q["label"])
+	if err != nil {
+		return nil, err
 	}
 	book, err := s.release.Book(c.Context())
 	if err != nil {
@@ -186,4 +182,29 @@ func (s *Server) where(c *call) (*api.Where, error) {
 	return &api.Where{
 		Place: book.Rules.PlaceOf(cluster, namespace, "", labels), Row: book.Rules.PlaceRow(cluster, namespace, "", labels), Enforced: mode.Enforced,
 	}, nil
+}
+
+func (s *Server) labels(c *call, cluster, namespace string, named []string) (map[string]string, error) {
+	labels := map[string]string{}
+	for _, pair := range named {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, problem(http.StatusBadRequest, fmt.Sprintf("the label %q is not NAME=VALUE", pair), "")
+		}
+		labels[name] = value
+	}
+	if len(named) > 0 || cluster != s.c.Cluster {
+		return labels, nil
+	}
+	for _, g := range s.gates {
+		if g.Labels == nil {
+			continue
+		}
+		labels, err := g.Labels(c.Context(), namespace)
+		if err != nil {
+			return nil, problem(http.StatusBadGateway, fmt.Sprintf("the cluster does not tell the labels of %s: %v", namespace, err), "name them: ?label=NAME=VALUE")
+		}
+		return labels, nil
+	}
+	return labels, nil
 }

@@ -92,6 +92,9 @@ type Gate struct {
 	// Run works until the context ends; nil for nothing. When it returns an error
 	// the server ends.
 	Run func(context.Context) error
+	// Labels returns those of a namespace of the server's own cluster; nil where
+	// nobody can be asked.
+	Labels func(ctx context.Context, namespace string) (map[string]string, error)
 	// Warnings tells what people should know, for /readyz; nil for nothing.
 	Warnings func(context.Context) []string
 	// Metrics are served beside the server's own.
