@@ -17,7 +17,7 @@ import (
 // reads the artifact for the first time.
 func (p *program) checkBy(ctx context.Context, c *connection, ask api.CheckAsk, patience time.Duration) (*touchstone.Check, error) {
 	if _, err := os.Stat(ask.Reference); err == nil {
-		return nil, fmt.Errorf("%s is a file here, and a server judges what is in a registry\nhint: push it, and name the image; or leave --server out", ask.Reference)
+		return nil, fmt.Errorf("%s is a file here, and a server judges what is in a registry\nhint: push it, and name the image; or leave --server out (the variable TOUCHSTONE_SERVER is one too)", ask.Reference)
 	}
 	p.ignored()
 	p.watch()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,7 @@ func (p *program) showEvent(format string, e *api.Event) error {
 	case e.Scan != nil:
 		line += "  " + e.Scan.State + "  " + e.Scan.Reference + "  " + e.Scan.Problem
 	}
-	_, err := fmt.Fprintln(p.stdout, plain(line))
+	_, err := fmt.Fprintln(p.stdout, plain(strings.TrimSpace(line)))
 	return err
 }
 

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -107,31 +106,4 @@ func (p *program) freezeList() *cobra.Command {
 		},
 		row: p.freezeRow,
 	})
-}
-
-// remarkCommand is a command that ends something, with a reason.
-func (p *program) remarkCommand(use, short, what, done string, act func(*api.Client, context.Context, string, string) error) *cobra.Command {
-	var (
-		a      asked
-		reason string
-	)
-	c := &cobra.Command{
-		Use: use, Short: short,
-		Args: exactly(1, what),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if reason == "" {
-				return fmt.Errorf("%s wants --reason: it stands in the record", cmd.CommandPath())
-			}
-			return p.call(&a, func(client *api.Client) error {
-				if err := act(client, cmd.Context(), args[0], reason); err != nil {
-					return err
-				}
-				return p.tell(&a, map[string]string{"id": args[0], "state": done}, func(w io.Writer) {
-					fmt.Fprintf(w, "%s %s\n", done, plain(args[0]))
-				})
-			})
-		},
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why")
-	return a.flags(c)
 }

@@ -121,8 +121,18 @@ func (p *program) showHeld(w io.Writer, ask *release.PromotionAsk, r *release.Re
 		fmt.Fprintln(w, "nothing was promoted: all go, or none")
 	}
 	if !r.Opens.IsZero() {
-		fmt.Fprintf(w, "opens %s: what only time keeps back is let through then\n", p.moment(r.Opens))
+		fmt.Fprintf(w, "opens %s%s\n", p.moment(r.Opens), andApprovals(r))
 	}
+}
+
+// andApprovals says that people are missing too, beside time.
+func andApprovals(r *release.Result) string {
+	for i := range r.Answers {
+		if slices.ContainsFunc(r.Answers[i].Decision.Reasons, func(why touchstone.Reason) bool { return why.Rule == "approvals" && why.Refuses() }) {
+			return ", and then waits for approvals: promote again then"
+		}
+	}
+	return ""
 }
 
 // showReasons tells a decision as a check does.

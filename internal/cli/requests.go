@@ -52,8 +52,17 @@ func (p *program) wholeRequest(cmd *cobra.Command, client *api.Client, id string
 	now, err := client.Rules(cmd.Context())
 	return r, func(w io.Writer) {
 		p.showRequest(w, r)
-		fmt.Fprintf(w, "\n%s", shown(string(diff.Diff("rules in force", []byte(now.Source), "rules asked for", []byte(r.Rules.Source)))))
+		fmt.Fprintln(w, "\n"+changes(now.Source, r.Rules.Source))
 	}, err
+}
+
+// changes are the lines in which rules that are asked for differ.
+func changes(inForce, asked string) string {
+	if inForce == asked {
+		return "These are the rules in force."
+	}
+	_, lines, _ := strings.Cut(string(diff.Diff("the rules in force", []byte(inForce), "those asked for", []byte(asked))), "\n")
+	return shown(strings.TrimSpace(lines))
 }
 
 func (p *program) approveCommand() *cobra.Command {

@@ -2,6 +2,11 @@
 // what people said, calls the rooms below and writes the answer; it decides
 // nothing.
 //
+// A command that judges here opens what it needs itself (inputs.go). One that asks
+// a server is an asked: connect.go finds server and token, call makes the call and
+// sorts what went wrong, tell writes the answer as a table or as JSON; most lists
+// are a listing. Whatever strangers have named is escaped on the way out.
+//
 // Run is shaped like a program's main without its globals, so that tests run
 // the whole tool in-process. Results go to stdout, everything else to stderr.
 package cli
