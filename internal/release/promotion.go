@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
@@ -16,17 +18,54 @@ const (
 	factPromoted  = "promoted" // so that nothing is promoted twice
 )
 
-// Promotions implements gate.Road.
+// Promotions implements gate.Road. Every pod that asks has it read, so what was
+// read is kept until somebody writes.
 func (r *Release) Promotions(ctx context.Context, repository string, d touchstone.Digest) ([]touchstone.Promotion, error) {
+	name, generation := repository+"@"+string(d), r.generation.Load()
+	if out, ok := r.promotions.get(generation, name); ok {
+		return out, nil
+	}
 	var out []touchstone.Promotion
-	q := record.FactQuery{Kind: factPromotion, Tags: []string{"of:" + repository + "@" + string(d)}, Descending: true}
+	q := record.FactQuery{Kind: factPromotion, Tags: []string{"of:" + name}, Descending: true}
 	for doc, err := range record.List[touchstone.Promotion](ctx, r.c.Store, q) {
 		if err != nil {
 			return nil, fmt.Errorf("looking up the promotions of %s@%s: %w", repository, d.Short(), err)
 		}
 		out = append(out, doc.Content)
 	}
+	r.promotions.put(generation, name, out)
 	return out, nil
+}
+
+// promotions are those of artifacts that were asked for lately, as they were read
+// at a generation.
+type promotions struct {
+	mu         sync.Mutex
+	generation uint64
+	of         map[string][]touchstone.Promotion
+}
+
+// mostKnown artifacts are kept, and then none.
+const mostKnown = 5000
+
+func (k *promotions) get(generation uint64, name string) ([]touchstone.Promotion, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out, ok := k.of[name]
+	return slices.Clone(out), ok && k.generation == generation
+}
+
+// put keeps what was read after the generation was looked at.
+func (k *promotions) put(generation uint64, name string, read []touchstone.Promotion) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if generation < k.generation {
+		return
+	}
+	if k.of == nil || k.generation != generation || len(k.of) >= mostKnown {
+		k.generation, k.of = generation, map[string][]touchstone.Promotion{}
+	}
+	k.of[name] = slices.Clone(read)
 }
 
 // PromotionQuery selects promotions; empty fields select all.

@@ -89,6 +89,7 @@ type Release struct {
 	editions   atomic.Uint64 // of the book: the writes that change it
 	shelf      atomic.Pointer[shelf]
 	reading    sync.Mutex // held while the shelf is filled
+	promotions promotions
 }
 
 const week = 7 * 24 * time.Hour

@@ -75,6 +75,11 @@ func (s *Store) facts(ctx context.Context, q record.FactQuery, give func(record.
 	if err != nil || !known {
 		return err
 	}
+	if len(q.Tags) > 0 {
+		if done, err := s.few(ctx, q, kind, give); err != nil || done {
+			return err
+		}
+	}
 	tx, err := s.streams.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
@@ -188,6 +193,7 @@ func (l *listing) tagged(ctx context.Context) error {
 type bucket struct {
 	number, bits int64
 	common       bool // many facts have it
+	few          bool // hardly any has it
 }
 
 // wanted returns the buckets of the tags, a rare one first; nil where a tag was
@@ -205,7 +211,7 @@ func (l *listing) wanted(ctx context.Context) ([]bucket, error) {
 		}
 		ids = append(ids, id)
 	}
-	const rare = 2000
+	const rare, few = 2000, 32
 	var all []bucket
 	for number, bits := range bitsOf(ids) {
 		b := bucket{number: number, bits: bits}
@@ -215,9 +221,9 @@ func (l *listing) wanted(ctx context.Context) ([]bucket, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.common = n == rare
+		b.common, b.few = n == rare, n <= few
 		all = append(all, b)
-		if !b.common {
+		if first := &all[0]; b.few && !first.few || !b.common && first.common {
 			all[0], all[len(all)-1] = b, all[0]
 		}
 	}

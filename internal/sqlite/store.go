@@ -179,6 +179,9 @@ func (s *Store) openReaders(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.readWords(ctx); err != nil {
+		return fmt.Errorf("opening %s: %w", s.c.Path, err)
+	}
 	if s.fact, err = s.points.PrepareContext(ctx, "SELECT seq, sum, tags, value FROM facts WHERE kind = ? AND key = ?"); err != nil {
 		return fmt.Errorf("opening %s: %w", s.c.Path, fault(err))
 	}

@@ -65,7 +65,7 @@ func openWriter(ctx context.Context, path string, now func() time.Time, p *packe
 	var err error
 	// 4,000 pages are 16 MB of PATH-wal before they are copied into the file.
 	w.db, err = connect(path, "rw", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)",
-		"journal_size_limit(67108864)", "cache_size(-65536)", "temp_store(MEMORY)")
+		"journal_size_limit(67108864)", "cache_size(-24576)", "temp_store(MEMORY)")
 	if err != nil {
 		return nil, err
 	}
