@@ -96,3 +96,39 @@ func TestWhatRanWithItsCommandIsTakenInWithIt(t *testing.T) {
 	r.Question.Command = []string{"/bin/bash"}
 	expect(t, h.ask(t, r), touchstone.Refused, "own-command")
 }
+
+// What came past the gate, or by a break-glass, is not taken in because somebody
+// enforces the rules where they are enforced already.
+func TestToEnforceAgainTakesNothingIn(t *testing.T) {
+	for name, first := range map[string]bool{"where somebody has before": true, "where that is the rule": false} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, nil)
+			h.run(t)
+			check(t, h.Observe(t.Context(), "lab", nil))
+			enforce := gate.Switch{Actor: "ann", Cluster: "lab", Namespace: "shop", Enforce: true, Reason: "nightly"}
+			if first {
+				for _, yes := range []bool{false, true} {
+					s := enforce
+					s.Enforce = yes
+					_, _, err := h.SetMode(t.Context(), s)
+					check(t, err)
+				}
+			}
+			digest := h.port.push(t, "shop/cart:1", build(t, "", debian(t, "3.0.1-1")))
+			expect(t, h.ask(t, h.pod("shop/cart:1", "prod")), touchstone.Refused, "unseen")
+			h.scanned(t, 1)
+			h.clock.pass(time.Hour)
+			past := []gate.Running{h.running("shop/cart:1", digest, noon.Add(time.Minute))}
+			check(t, h.Observe(t.Context(), "lab", past))
+			mode, inTheWay, err := h.SetMode(t.Context(), enforce)
+			if err != nil || len(inTheWay) != 0 || !mode.Enforced || first && !mode.Since.Equal(noon) {
+				t.Fatalf("%+v, %v in the way (%v)", mode, inTheWay, err)
+			}
+			check(t, h.Observe(t.Context(), "lab", past))
+			if o := h.listed(t); o.Taken || len(o.Findings) == 0 {
+				t.Errorf("observed %+v", o)
+			}
+			expect(t, h.ask(t, h.pod("shop/cart:1", "prod")), touchstone.Refused, "cvss")
+		})
+	}
+}

@@ -106,8 +106,8 @@ type Switch struct {
 
 // SetMode switches a namespace. It does not begin to enforce while anything that
 // runs there is unscanned or undecided, unless that is wanted anyway: then
-// nothing is switched, and inTheWay lists what it is. What runs at the switch is
-// taken in: it may start again, and has findings with deadlines.
+// nothing is switched, and inTheWay lists what it is. What runs at the switch from
+// reporting is taken in: it may start again, and has findings with deadlines.
 func (d *Door) SetMode(ctx context.Context, s Switch) (mode Mode, inTheWay []Observed, err error) {
 	if s.Namespace == "" {
 		return mode, nil, fmt.Errorf("no namespace named\nhint: each namespace is switched by itself")
@@ -120,23 +120,19 @@ func (d *Door) SetMode(ctx context.Context, s Switch) (mode Mode, inTheWay []Obs
 		return mode, nil, err
 	}
 	mode = Mode{Cluster: s.Cluster, Namespace: s.Namespace, Enforced: s.Enforce, Since: g.now, By: s.Actor, Reason: s.Reason}
+	was := d.modes.of(s.Cluster, s.Namespace)
+	if s.Enforce && was.Enforced {
+		// Nothing is switched, so nothing is taken in that came past the gate or by a
+		// break-glass: neither now nor when it is next observed.
+		mode.Since = was.Since
+	}
 	var facts []record.Fact
 	if s.Enforce {
-		for _, o := range d.observed.in(s.Cluster, s.Namespace) {
-			if err := d.judgeNow(ctx, g, &o); err != nil {
-				return mode, nil, err
-			}
-			if !o.Seen || o.Verdict == touchstone.Undecided {
-				inTheWay = append(inTheWay, o)
-			}
-			taken, err := d.takeIn(ctx, &o)
-			if err != nil {
-				return mode, nil, err
-			}
-			facts = append(facts, taken...)
+		if facts, inTheWay, err = d.ready(ctx, g, was); err != nil {
+			return mode, nil, err
 		}
 		if len(inTheWay) > 0 && !s.Anyway {
-			return d.modes.of(s.Cluster, s.Namespace), inTheWay, nil
+			return was, inTheWay, nil
 		}
 	}
 	fact, err := record.Put(factMode, modeKey(s.Cluster, s.Namespace), mode)
@@ -163,6 +159,28 @@ func (d *Door) SetMode(ctx context.Context, s Switch) (mode Mode, inTheWay []Obs
 	d.remember(change.Facts)
 	d.modes.set(mode)
 	return mode, inTheWay, nil
+}
+
+// ready lists what of a namespace is unscanned or undecided, and the facts by which
+// what runs there is taken in once it is no longer only reported on.
+func (d *Door) ready(ctx context.Context, g *ground, was Mode) (facts []record.Fact, inTheWay []Observed, err error) {
+	for _, o := range d.observed.in(was.Cluster, was.Namespace) {
+		if err := d.judgeNow(ctx, g, &o); err != nil {
+			return nil, nil, err
+		}
+		if !o.Seen || o.Verdict == touchstone.Undecided {
+			inTheWay = append(inTheWay, o)
+		}
+		if was.Enforced {
+			continue
+		}
+		taken, err := d.takeIn(ctx, &o)
+		if err != nil {
+			return nil, nil, err
+		}
+		facts = append(facts, taken...)
+	}
+	return facts, inTheWay, nil
 }
 
 // takeIn returns the fact that what runs may start again; none where that is known.

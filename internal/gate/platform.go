@@ -10,7 +10,7 @@ import (
 // chosen are those of an index's images that a node of one of the platforms may
 // choose; all, where none is for any of them.
 //
-// Runtimes are lenient (containerd/platforms, "Only" and "Normalize"): a node takes
+// Runtimes are lenient (containerd/platforms, "Only"): a node takes
 // what is made for less where there is nothing of its own, and names that are
 // written otherwise than everybody does for its own.
 func chosen(sources []artifact.Source, platforms []string) []artifact.Source {
