@@ -253,21 +253,27 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestTwoAtOnce starts several processes on a data folder that is not there yet.
+// TestTwoAtOnce starts several processes on a data folder that is not there yet. They
+// go by the machine's clock, as the files do that they make: by another one the
+// temporary files of the others look as if nobody used them any more.
 func TestTwoAtOnce(t *testing.T) {
 	h := newHome(t)
 	h.image("big.tar", 2, 100)
 	h.advisory("new", "CVE-2026-1", "openssl")
-	h.must(0, "db", "import", "--as-of", "2026-11-23", "new")
+	t.Setenv("REALCLOCK", "1")
+	today := time.Now().UTC().Format(time.DateOnly)
+	h.must(0, "db", "import", "--as-of", today, "new")
 	if err := os.RemoveAll(h.path("data/evidence")); err != nil {
 		t.Fatal(err)
 	}
 	var running []*exec.Cmd
-	for i := range 6 {
+	var said [6]console
+	for i := range said {
 		c := h.command("check", "big.tar", "--env", "prod")
 		if i%3 == 2 {
-			c = h.command("db", "import", "--as-of", "2026-11-23", "new")
+			c = h.command("db", "import", "--as-of", today, "new")
 		}
+		c.Stdout, c.Stderr = &said[i], &said[i]
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +282,7 @@ func TestTwoAtOnce(t *testing.T) {
 	for i, c := range running {
 		_ = c.Wait() // its exit code is looked at
 		if code, want := c.ProcessState.ExitCode(), map[bool]int{true: 0, false: 1}[i%3 == 2]; code != want {
-			t.Errorf("%s: exit code %d, want %d", strings.Join(c.Args, " "), code, want)
+			t.Errorf("%s: exit code %d, want %d\n%s", strings.Join(c.Args, " "), code, want, said[i].String())
 		}
 	}
 	if left := h.left(); len(left) > 0 {
