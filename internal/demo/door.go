@@ -101,8 +101,9 @@ func (f *door) serve(ctx context.Context) (stop func(), err error) {
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
+	ended := make(chan struct{})
+	var failed error
+	go func() { failed = c.Wait(); close(ended) }()
 	stop = func() {
 		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended
 		<-ended
@@ -113,8 +114,8 @@ func (f *door) serve(ctx context.Context) (stop func(), err error) {
 			return stop, nil
 		}
 		select {
-		case err := <-ended:
-			return nil, fmt.Errorf("the server ended: %w\n%s", err, said.String())
+		case <-ended:
+			return nil, fmt.Errorf("the server ended: %w\n%s", failed, said.String())
 		case <-time.After(100 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
