@@ -132,3 +132,19 @@ func TestToEnforceAgainTakesNothingIn(t *testing.T) {
 		})
 	}
 }
+
+// The status of a pod from before the gate can be written by whoever has the
+// right: what it is said to run is believed on day one alone.
+func TestAfterDayOneNothingHasRunBefore(t *testing.T) {
+	h := newHouse(t, nil)
+	h.run(t)
+	old := h.port.push(t, "shop/cart:1", build(t, "", debian(t, "3.0.1-1")))
+	check(t, h.Observe(t.Context(), "lab", []gate.Running{h.running("shop/cart:1", old, noon.Add(-time.Hour))}))
+	h.scanned(t, 1)
+	h.clock.pass(25 * time.Hour)
+	evil := h.port.push(t, "shop/cart:2", build(t, "", debian(t, "3.0.1-1"), layerOf(t, file("evil", "evil"))))
+	check(t, h.Observe(t.Context(), "lab", []gate.Running{h.running("shop/cart:2", evil, noon.Add(-time.Hour))}))
+	h.scanned(t, 1)
+	expect(t, h.ask(t, h.pod("shop/cart:2", "prod")), touchstone.Refused, "cvss")
+	expect(t, h.ask(t, h.pod("shop/cart:1", "prod")), touchstone.Allowed, "let be")
+}

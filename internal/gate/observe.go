@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
@@ -196,8 +197,7 @@ func (s *snapshot) admitted(ctx context.Context, o *Observed) ([]touchstone.Find
 	if err != nil || before.letIn() != nil && !before.otherwise {
 		return nil, err
 	}
-	earlier := o.Since.Before(s.modes.installed(s.cluster)) || mode.Enforced && o.Since.Before(mode.Since)
-	if !mode.Enforced || earlier {
+	if !mode.Enforced || s.before(o, s.modes.installed(s.cluster)) || s.before(o, mode.Since) {
 		facts, err := s.takeIn(ctx, o)
 		s.facts = append(s.facts, facts...)
 		s.after = append(s.after, func() { s.remember(facts) })
@@ -211,6 +211,16 @@ func (s *snapshot) admitted(ctx context.Context, o *Observed) ([]touchstone.Find
 		thing = "it is a static pod, which no API server admits"
 	}
 	return []touchstone.Finding{{Rule: RuleAdmission, Thing: thing, Since: s.g.now}}, nil
+}
+
+// dayOne is how long after the gate came to a cluster, or to enforce a namespace,
+// something is found that ran there before. Later that is somebody's word: whoever
+// may write the status of an old pod can have it run any digest.
+const dayOne = 24 * time.Hour
+
+// before reports whether it ran before the gate came, and is found in time.
+func (s *snapshot) before(o *Observed, came time.Time) bool {
+	return o.Since.Before(came) && s.g.now.Sub(came) < dayOne
 }
 
 // find notes what fails.

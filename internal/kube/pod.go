@@ -81,7 +81,7 @@ func containers(p *corev1.Pod, settings map[string]touchstone.Settings) []contai
 			}
 			out = append(out, container{
 				name: specs[i].Name, reference: specs[i].Image, digest: digestOf(specs[i].Image, states[at].ImageID),
-				since: since(&states[at]), settings: settings[specs[i].Name],
+				since: since(&states[at], p), settings: settings[specs[i].Name],
 			})
 		}
 	}
@@ -110,12 +110,18 @@ func runs(s *corev1.ContainerStatus) bool {
 }
 
 // since is when what runs in a container was started last: a node may have pulled
-// something else for the same tag then, long after the pod was made.
-func since(s *corev1.ContainerStatus) time.Time {
-	if s.State.Running != nil {
-		return s.State.Running.StartedAt.Time
+// something else for the same tag then, long after the pod was made. It is never
+// before that: the API server says when a pod was made, and whoever may write its
+// status what has started.
+func since(s *corev1.ContainerStatus, p *corev1.Pod) time.Time {
+	at := p.CreationTimestamp.Time
+	if r := s.State.Running; r != nil && r.StartedAt.After(at) {
+		return r.StartedAt.Time
 	}
-	return s.LastTerminationState.Terminated.StartedAt.Time
+	if e := s.LastTerminationState.Terminated; s.State.Running == nil && e != nil && e.StartedAt.After(at) {
+		return e.StartedAt.Time
+	}
+	return at
 }
 
 // digestOf returns the digest of the manifest that a node runs for a reference.

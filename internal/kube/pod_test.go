@@ -81,6 +81,11 @@ func TestWhatCrashesRunsSinceItsLastStart(t *testing.T) {
 	if got := containers(p, nil); len(got) != 1 || !got[0].since.Equal(started.Time) {
 		t.Errorf("%+v, want since %s", got, started)
 	}
+	forged := metav1.NewTime(made.Add(-time.Hour))
+	p.Status.ContainerStatuses[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: forged}}
+	if got := containers(p, nil); len(got) != 1 || !got[0].since.Equal(made.Time) {
+		t.Errorf("%+v, want since its pod was made, %s", got, made)
+	}
 }
 
 // A pod as the API server sends it takes a few kilobytes; what is kept of it, a
