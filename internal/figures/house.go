@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,13 +45,13 @@ type house struct {
 	floor         *floorDoor
 	server        *exec.Cmd
 	said          bytes.Buffer
-	watched       chan struct{}
-	most          chan int64
+	watched       context.CancelFunc
+	most          atomic.Int64 // bytes of memory that the server had
 	closing       []func()
 }
 
 func newHouse(ctx context.Context, program string) (*house, error) {
-	h := &house{program: program, watched: make(chan struct{}), most: make(chan int64, 1)}
+	h := &house{program: program}
 	if err := h.open(ctx); err != nil {
 		h.close()
 		return nil, fmt.Errorf("%w\n%s", err, h.said.String())
@@ -137,7 +138,7 @@ func (h *house) serve(ctx context.Context, rules string) error {
 	if err := h.server.Start(); err != nil {
 		return err
 	}
-	go watch(h.server.Process.Pid, 50*time.Millisecond, h.watched, h.most)
+	h.watch(ctx)
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		pem, err := os.ReadFile(filepath.Join(h.data, "ca.pem"))
 		if err != nil {
@@ -173,24 +174,41 @@ func clientOf(pool *x509.CertPool) *http.Client {
 	}}
 }
 
-// stop ends the server and returns the most memory that it had.
-func (h *house) stop() int64 {
+// watch looks at the server's memory all the time.
+func (h *house) watch(ctx context.Context) {
+	ctx, h.watched = context.WithCancel(ctx)
+	tick := time.NewTicker(20 * time.Millisecond)
+	pid := h.server.Process.Pid
+	go func() {
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				h.most.Store(max(h.most.Load(), anonymous(pid)))
+			}
+		}
+	}()
+}
+
+// held is the most memory that the server had.
+func (h *house) held() int64 { return h.most.Load() }
+
+func (h *house) stop() {
 	if h.server == nil || h.server.Process == nil {
-		return 0
+		return
 	}
-	close(h.watched)
-	most := <-h.most
+	h.watched()
 	_ = h.server.Process.Signal(syscall.SIGTERM) // it may have ended
 	_ = h.server.Wait()                          // nothing more is wanted of it
-	h.server = nil
-	return most
 }
 
 func (h *house) close() {
+	h.stop()
 	for i := len(h.closing) - 1; i >= 0; i-- {
 		h.closing[i]()
 	}
-	h.stop()
 }
 
 func (h *house) run(ctx context.Context, path string, bodies [][]byte, n int, allowed bool) load.Result {

@@ -101,7 +101,7 @@ func inspect(ctx context.Context, program, image, data string) (time.Duration, i
 	}
 	done := make(chan struct{})
 	most := make(chan int64)
-	go watch(c.Process.Pid, 5*time.Millisecond, done, most)
+	go watch(c.Process.Pid, done, most)
 	err := c.Wait()
 	took := time.Since(start)
 	close(done)
@@ -109,9 +109,9 @@ func inspect(ctx context.Context, program, image, data string) (time.Duration, i
 }
 
 // watch looks at a process's memory until done is closed, and tells the most.
-func watch(pid int, every time.Duration, done <-chan struct{}, most chan<- int64) {
+func watch(pid int, done <-chan struct{}, most chan<- int64) {
 	var top int64
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {

@@ -128,7 +128,7 @@ func (a *asking) decide(ctx context.Context, key string) (*decided, error) {
 	if opens {
 		a.observed.found(&c.Question.Place, c.Question.Workload, a.key, dec.Findings)
 	}
-	a.decisions.put(key, one, int64(1000+2*len(k.Body)))
+	a.decisions.put(key, one, int64(2000+5*len(k.Body))) // twelve or so reasons, each of a dozen strings
 	a.publish(Event{Kind: "decision", At: a.g.now, Decision: &one.Decided})
 	return one, nil
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -87,7 +88,7 @@ func (s *Store) prepare(c *record.Change) prepared {
 		p.body = &body
 	}
 	for _, b := range c.Blobs {
-		one := s.content(b)
+		one := s.blobContent(b)
 		if (p.body == nil || p.body.digest != one.digest) && !slices.ContainsFunc(p.blobs, func(x content) bool { return x.digest == one.digest }) {
 			p.blobs = append(p.blobs, one)
 		}
@@ -106,10 +107,48 @@ func (s *Store) prepare(c *record.Change) prepared {
 
 func (s *Store) content(b []byte) content {
 	sum := sha256.Sum256(b)
-	return content{
-		digest: touchstone.Digest("sha256:" + hex.EncodeToString(sum[:])),
-		short:  number(sum[:]), bytes: b, packed: s.packer.pack(b),
+	return content{digest: digestOf(sum), short: number(sum[:]), bytes: b, packed: s.packer.pack(b)}
+}
+
+func digestOf(sum [sha256.Size]byte) touchstone.Digest {
+	return touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))
+}
+
+// blobContent is content of what many entries name: the rules that decided, most
+// of all. It is packed once.
+func (s *Store) blobContent(b []byte) content {
+	sum := sha256.Sum256(b)
+	packed := s.packed.get(sum)
+	if packed == nil {
+		packed = s.packer.pack(b)
+		s.packed.put(sum, packed)
 	}
+	return content{digest: digestOf(sum), short: number(sum[:]), bytes: b, packed: packed}
+}
+
+// packedLately holds what was packed, by the SHA-256 of what it is.
+type packedLately struct {
+	mu sync.Mutex
+	of map[[sha256.Size]byte][]byte
+}
+
+func (p *packedLately) get(sum [sha256.Size]byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.of[sum]
+}
+
+func (p *packedLately) put(sum [sha256.Size]byte, packed []byte) {
+	const most, bytes = 128, 32 << 10 // 4 MB
+	if len(packed) > bytes {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.of == nil || len(p.of) >= most {
+		p.of = map[[sha256.Size]byte][]byte{}
+	}
+	p.of[sum] = packed
 }
 
 func (p *prepared) size() int {
@@ -195,7 +234,7 @@ func (w *writer) append(p *prepared) (record.Entry, error) {
 	if _, err := w.entry.ExecContext(bg(), int64(e.Seq), kind, about, body, sum[:], b); err != nil {
 		return e, err
 	}
-	e.Hash = touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))
+	e.Hash = digestOf(sum)
 	w.end.seq, w.end.hash, w.end.ms = e.Seq, e.Hash, ms
 	return e, nil
 }

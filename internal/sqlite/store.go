@@ -60,6 +60,7 @@ type Config struct {
 type Store struct {
 	c       Config
 	packer  *packer
+	packed  packedLately
 	words   words
 	points  *sql.DB // for reads of one row, which never wait for each other
 	streams *sql.DB // for lists, during which the caller may read something else
