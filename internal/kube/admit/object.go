@@ -112,6 +112,9 @@ type security struct {
 	Capabilities struct {
 		Add []string `json:"add"`
 	} `json:"capabilities"`
+	Windows struct {
+		HostProcess *bool `json:"hostProcess"` // as the node's own: what privileged is on Linux
+	} `json:"windowsOptions"`
 }
 
 type volume struct {

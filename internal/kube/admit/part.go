@@ -90,6 +90,9 @@ func (s *spec) settings(c *container, host map[string]string) touchstone.Setting
 	if b := first(c.Security.NotRoot, s.Security.NotRoot); b != nil {
 		out.NotRoot = *b
 	}
+	if b := first(c.Security.Windows.HostProcess, s.Security.Windows.HostProcess); b != nil {
+		out.Privileged = out.Privileged || *b
+	}
 	for _, share := range []struct {
 		yes  bool
 		what string

@@ -166,6 +166,27 @@ func TestWhatAPodSetsIsJudgedAsItWillRun(t *testing.T) {
 	}
 }
 
+func TestAHostProcessIsPrivileged(t *testing.T) {
+	for name, set := range map[string]func(*corev1.PodSpec, *corev1.WindowsSecurityContextOptions){
+		"by the pod": func(s *corev1.PodSpec, w *corev1.WindowsSecurityContextOptions) {
+			s.SecurityContext = &corev1.PodSecurityContext{WindowsOptions: w}
+		},
+		"by the container": func(s *corev1.PodSpec, w *corev1.WindowsSecurityContextOptions) {
+			s.Containers[0].SecurityContext = &corev1.SecurityContext{WindowsOptions: w}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFront(t, nil)
+			p := pod(at(cart, one))
+			set(&p.Spec, &corev1.WindowsSecurityContextOptions{HostProcess: new(true)})
+			f.send("Pod", p)
+			if len(f.desk.asked) != 1 || !f.desk.asked[0].Question.Privileged {
+				t.Errorf("asked %+v", f.desk.asked)
+			}
+		})
+	}
+}
+
 func TestAnOwnerIsBelievedOnlyOfWhoCanBeIt(t *testing.T) {
 	for _, tc := range []struct {
 		user    string
