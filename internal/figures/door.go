@@ -129,11 +129,11 @@ func (h *house) measure(ctx context.Context, q question) ([]line, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, floors := q.each, 0
+	n := q.each
 	if warm := h.run(ctx, q.path, bodies, 1000, q.allowed); n == 0 {
 		n = int(warm.Rate * short.Seconds())
 	}
-	floors = int(h.floor.run(ctx, bodies, 2000).Rate * short.Seconds())
+	floors := int(h.floor.run(ctx, bodies, 2000).Rate * short.Seconds())
 	var ratios, tails, rates, floorTails, floorRates []float64
 	failed := 0
 	var first error
