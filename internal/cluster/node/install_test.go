@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,13 +25,7 @@ import (
 // ownImage is touchstone in an image from scratch.
 func ownImage(t *testing.T) v1.Image {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "touchstone")
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, "touchstone.dev/touchstone/cmd/touchstone")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building touchstone: %v\n%s", err, out)
-	}
-	binary, err := os.ReadFile(program)
+	binary, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
