@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/kube"
@@ -30,6 +31,7 @@ func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate
 		if err != nil {
 			return nil, fmt.Errorf("reaching the cluster: %w", err)
 		}
+		klog.SetSlogLogger(rooms.Log) // what client-go says goes where all is said
 		var off atomic.Pointer[[]string]
 		broken := &announced{}
 		cluster, err := kube.New(kube.Config{
@@ -82,10 +84,7 @@ func webhook(rooms *server.Rooms, cluster admit.Cluster, own string, broken *ann
 			mode, err := rooms.Door.Mode(context.Background(), rooms.Cluster, namespace)
 			return err == nil && !mode.Enforced // what is not known is enforced
 		},
-		Announce: func(g admit.Glass) {
-			rooms.Log.Warn("the glass was broken", "by", g.By, "namespace", g.Namespace, "workload", g.Workload.Name, "reason", g.Reason, "until", g.Until)
-			broken.add(g)
-		},
+		Announce: broken.add,
 		Log: rooms.Log, Now: rooms.Now,
 	})
 }

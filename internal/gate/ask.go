@@ -270,7 +270,7 @@ func (a *asking) settled(one *decided) {
 	}
 	if a.scan == nil {
 		if a.mode.Enforced && one.Verdict != touchstone.Allowed {
-			a.refused.put(a.r, a.g.now)
+			a.refused.put(a.r, one.Verdict == touchstone.Undecided, a.g.now)
 		}
 		return
 	}

@@ -7,16 +7,19 @@ import (
 	"sync"
 	"time"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 )
 
-// A workload that was refused for something that people put right (a promotion, an
-// approval, a waiver, other rules) would not ask again for minutes. Those refused
-// lately are asked about again when somebody has done such a thing.
+// A workload that was refused would not ask again for minutes. Those refused lately
+// are asked about again when people have put something right (a promotion, an
+// approval, a waiver, other rules); and now and then those about whom nothing could
+// be decided, because registries and secrets are put right elsewhere.
 const (
-	mostRefused = 1024
-	refusedFor  = time.Hour
-	lookForDone = 3 * time.Second
+	mostRefused  = 1024
+	refusedFor   = time.Hour
+	lookForDone  = 3 * time.Second
+	lookForCause = 30 * time.Second
 )
 
 // puttingRight are the kinds of entry after which what was refused may be let in.
@@ -32,13 +35,14 @@ type refusals struct {
 }
 
 type refusal struct {
-	request Request
-	at      time.Time
+	request   Request
+	undecided bool
+	at        time.Time
 }
 
 // put remembers a request that was refused. Beyond the bound the oldest is
 // forgotten.
-func (f *refusals) put(r *Request, now time.Time) {
+func (f *refusals) put(r *Request, undecided bool, now time.Time) {
 	q := &r.Question
 	key, err := json.Marshal([]any{q.Place.Cluster, q.Place.Namespace, q.Workload, r.Owner})
 	if err != nil {
@@ -49,7 +53,7 @@ func (f *refusals) put(r *Request, now time.Time) {
 	if f.all == nil {
 		f.all = map[string]refusal{}
 	}
-	f.all[string(key)] = refusal{*r, now}
+	f.all[string(key)] = refusal{*r, undecided, now}
 	if len(f.all) <= mostRefused {
 		return
 	}
@@ -95,7 +99,7 @@ func (d *Door) watchPeople(ctx context.Context) {
 			last = e.Seq
 		}
 	}
-	for pause(ctx, nil, lookForDone) {
+	for n := 1; pause(ctx, nil, lookForDone); n++ {
 		done := false
 		for e, err := range d.c.Store.Entries(ctx, record.EntryQuery{After: last, Kinds: puttingRight()}) {
 			if err != nil {
@@ -103,21 +107,29 @@ func (d *Door) watchPeople(ctx context.Context) {
 			}
 			last, done = e.Seq, true
 		}
-		if done {
-			d.tellRefused(ctx)
+		switch {
+		case done:
+			d.tellRefused(ctx, func(refusal) bool { return true })
+		case n%int(lookForCause/lookForDone) == 0:
+			d.tellRefused(ctx, func(r refusal) bool { return r.undecided })
 		}
 	}
 }
 
-// tellRefused tells those who would now be let in.
-func (d *Door) tellRefused(ctx context.Context) {
+// tellRefused tells those who would now be let in, and those about whom something
+// can be decided again: when they ask, a scan begins.
+func (d *Door) tellRefused(ctx context.Context, which func(refusal) bool) {
 	d.telling.Lock()
 	listeners := slices.Clone(d.allowed)
 	d.telling.Unlock()
 	for key, one := range d.refused.lately(d.c.Now()) {
+		if !which(one) {
+			continue
+		}
 		r := one.request
 		r.DryRun = true
-		if a, err := d.Ask(ctx, r); err != nil || !a.Admit() || a.Scanning {
+		a, err := d.Ask(ctx, r)
+		if err != nil || !a.Admit() && !(one.undecided && a.Decision.Verdict != touchstone.Undecided) {
 			continue
 		}
 		r.DryRun = false

@@ -39,3 +39,28 @@ func TestWhoWasRefusedIsToldWhenPeoplePutItRight(t *testing.T) {
 	}
 	expect(t, h.ask(t, r), touchstone.Allowed, "")
 }
+
+// An owner whose tag could not be resolved is told once it can be: when it asks, the
+// scan begins.
+func TestWhoCouldNotBeDecidedAboutIsToldOnceThatCanBe(t *testing.T) {
+	h := newHouse(t, nil)
+	told := make(chan gate.Request, 8)
+	h.Allowed(func(r gate.Request) { told <- r })
+	h.port.push(t, "shop/cart:1", build(t, "linux/amd64", debian(t, "3.0.2-1")))
+	h.port.down.Store(true)
+	expect(t, h.ask(t, h.pod("shop/cart:1", "prod")), touchstone.Undecided, "cannot be resolved")
+	h.TellUndecided(t.Context())
+	if len(told) != 0 {
+		t.Error("told while the registry is down")
+	}
+	h.port.down.Store(false)
+	h.clock.pass(2 * time.Minute) // what a resolver remembers is over
+	h.TellUndecided(t.Context())
+	if len(told) != 1 {
+		t.Fatal("not told although the registry is back")
+	}
+	h.TellUndecided(t.Context())
+	if len(told) != 1 {
+		t.Error("told twice")
+	}
+}

@@ -73,7 +73,7 @@ func (k Keeper) Run(ctx context.Context) error {
 	for {
 		bundle, changed := k.Bundle()
 		if err := k.write(ctx, bundle); err != nil && ctx.Err() == nil {
-			k.Log.Error("keeping the webhooks' caBundle", "error", err)
+			k.Log.Warn("the webhooks cannot be told the server's authority and key; are they installed, and its rights? touchstone admit install", "error", err)
 		}
 		select {
 		case <-ctx.Done():
