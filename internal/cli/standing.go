@@ -85,7 +85,7 @@ func webhook(rooms *server.Rooms, cluster admit.Cluster, own string, broken *ann
 			return err == nil && !mode.Enforced // what is not known is enforced
 		},
 		Announce: broken.add,
-		Log: rooms.Log, Now: rooms.Now,
+		Log:      rooms.Log, Now: rooms.Now,
 	})
 }
 
