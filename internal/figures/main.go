@@ -21,7 +21,7 @@ import (
 )
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	cancel()
 	if err != nil {

@@ -45,7 +45,7 @@ func atLeast(bound float64) func(float64) bool { return func(v float64) bool { r
 // benchmark runs one benchmark and returns what it told, by unit.
 func benchmark(ctx context.Context, room, name, time string, settings []string) (map[string]float64, error) {
 	pattern := "^" + strings.ReplaceAll(name, "/", "$/^") + "$"
-	c := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", time, "-timeout", "20m", room)
+	c := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", time, "-timeout", "25m", room)
 	c.Env = append(os.Environ(), settings...)
 	told, err := c.CombinedOutput()
 	if err != nil {
