@@ -25,7 +25,7 @@ import (
 
 // standing makes what stands at the door of the cluster: the webhook, and the
 // watch over what runs there.
-func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate, error) {
+func standing(config *rest.Config, own string, controllers []string) func(*server.Rooms) (*server.Gate, error) {
 	return func(rooms *server.Rooms) (*server.Gate, error) {
 		client, err := kubernetes.NewForConfig(config)
 		if err != nil {
@@ -44,7 +44,7 @@ func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate
 		rooms.Door.Allowed(func(r gate.Request) { nudge(cluster, r, rooms.Log) })
 		keeper := install.Keeper{Client: client, Namespace: own, Key: rooms.GateKey, Bundle: rooms.CABundle, Log: rooms.Log}
 		return &server.Gate{
-			Webhook: webhook(rooms, cluster, own, broken),
+			Webhook: webhook(rooms, cluster, own, controllers, broken),
 			Run: func(ctx context.Context) error {
 				g, ctx := errgroup.WithContext(ctx)
 				g.Go(func() error { return cluster.Run(ctx, rooms.Door) })
@@ -71,15 +71,15 @@ func standing(config *rest.Config, own string) func(*server.Rooms) (*server.Gate
 
 // alone makes the webhook where no cluster can be asked: it knows what each review
 // says.
-func alone(own string) func(*server.Rooms) (*server.Gate, error) {
+func alone(own string, controllers []string) func(*server.Rooms) (*server.Gate, error) {
 	return func(rooms *server.Rooms) (*server.Gate, error) {
-		return &server.Gate{Webhook: webhook(rooms, admit.Alone{}, own, &announced{})}, nil
+		return &server.Gate{Webhook: webhook(rooms, admit.Alone{}, own, controllers, &announced{})}, nil
 	}
 }
 
-func webhook(rooms *server.Rooms, cluster admit.Cluster, own string, broken *announced) *admit.Webhook {
+func webhook(rooms *server.Rooms, cluster admit.Cluster, own string, controllers []string, broken *announced) *admit.Webhook {
 	return admit.New(admit.Config{
-		Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Key: rooms.GateKey, Own: own,
+		Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Key: rooms.GateKey, Own: own, Controllers: controllers,
 		Reports: func(namespace string) bool {
 			mode, err := rooms.Door.Mode(context.Background(), rooms.Cluster, namespace)
 			return err == nil && !mode.Enforced // what is not known is enforced
