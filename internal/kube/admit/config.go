@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -93,9 +94,10 @@ func Path(path, key string) string {
 
 // Webhook answers admission reviews. It may be used from many goroutines.
 type Webhook struct {
-	c       Config
-	mux     *http.ServeMux
-	reading *semaphore.Weighted
+	c        Config
+	mux      *http.ServeMux
+	reading  *semaphore.Weighted // bytes
+	decoding *semaphore.Weighted // reviews
 }
 
 // New returns a Webhook.
@@ -122,7 +124,7 @@ func New(c Config) *Webhook {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	w := &Webhook{c: c, mux: http.NewServeMux(), reading: semaphore.NewWeighted(c.MaxReading)}
+	w := &Webhook{c: c, mux: http.NewServeMux(), reading: semaphore.NewWeighted(c.MaxReading), decoding: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
 	for path, mutate := range map[string]bool{PathMutate: true, PathValidate: false} {
 		serve := w.keyed(func(rw http.ResponseWriter, r *http.Request) { w.serve(rw, r, mutate) })
 		w.mux.HandleFunc("POST "+path, serve)

@@ -43,10 +43,14 @@ func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, mutate bool) {
 		http.Error(rw, "reading the review: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	rv, err := decode(body)
+	rv, err := w.decode(ctx, body)
 	if err != nil {
 		free()
-		http.Error(rw, err.Error(), http.StatusBadRequest)
+		status := http.StatusBadRequest
+		if errors.Is(err, errBusy) {
+			status = http.StatusServiceUnavailable
+		}
+		http.Error(rw, err.Error(), status)
 		return
 	}
 	done := make(chan answer, 1)
@@ -60,6 +64,16 @@ func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, mutate bool) {
 	case <-ctx.Done():
 		respond(rw, rv.Request.UID, w.failed(&rv.Request, errors.New("not decided in time\nhint: try again; the gate may be overloaded, see its /readyz")))
 	}
+}
+
+// decode decodes in the order of arrival, as many reviews at once as there are
+// processors: where all of them run at once, some wait for many others.
+func (w *Webhook) decode(ctx context.Context, body []byte) (*decoded, error) {
+	if w.decoding.Acquire(ctx, 1) != nil {
+		return nil, errBusy
+	}
+	defer w.decoding.Release(1)
+	return decode(body)
 }
 
 // patience returns how long there is for an answer: what the API server waits,
