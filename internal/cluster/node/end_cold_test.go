@@ -17,14 +17,14 @@ func cold(t *testing.T, w *world) {
 	image, digest := w.push(t, "shop/cold:1", good)
 	w.seen(t, image)
 	w.c.CreateDeployment(t, ns, "cart", image, 2)
-	before := w.c.WaitRunning(t, ns, "cart", 2, time.Minute)
+	before := w.c.WaitRunning(t, ns, "cart", 2, 3*time.Minute)
 
 	w.s.kill()
 	w.c.Halt()
 	if err := w.c.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "what ran is started again", time.Minute, func(ctx context.Context) error {
+	wait(t, "what ran is started again", 3*time.Minute, func(ctx context.Context) error {
 		p, err := w.c.Client().CoreV1().Pods(ns).Get(ctx, before[0].Name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -39,10 +39,10 @@ func cold(t *testing.T, w *world) {
 	}
 	w.refusal(t, ns, "failed calling webhook")
 	w.passed(t, "after-a-cold-start", image)
-	w.c.WaitRunning(t, "kube-system", "after-a-cold-start", 1, time.Minute)
+	w.c.WaitRunning(t, "kube-system", "after-a-cold-start", 1, 3*time.Minute)
 
 	w.s.start(t)
-	wantImage(t, w.c.WaitRunning(t, ns, "cart", 2, 2*time.Minute), "cart", pinned(image, digest))
+	wantImage(t, w.c.WaitRunning(t, ns, "cart", 2, 3*time.Minute), "cart", pinned(image, digest))
 
 	// A server that starts before the cluster waits for it.
 	w.s.kill()
@@ -51,7 +51,7 @@ func cold(t *testing.T, w *world) {
 	if err := w.c.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.c.WaitRunning(t, ns, "cart", 2, time.Minute)
+	w.c.WaitRunning(t, ns, "cart", 2, 3*time.Minute)
 	w.restart(t, ns, "cart")
-	wantImage(t, w.c.WaitRunning(t, ns, "cart", 2, 2*time.Minute), "cart", pinned(image, digest))
+	wantImage(t, w.c.WaitRunning(t, ns, "cart", 2, 3*time.Minute), "cart", pinned(image, digest))
 }

@@ -26,7 +26,7 @@ func killed(t *testing.T, w *world) {
 
 	const replicas = 12
 	w.c.CreateDeployment(t, ns, "cart", image, replicas)
-	wait(t, "the first pods", time.Minute, func(ctx context.Context) error {
+	wait(t, "the first pods", 3*time.Minute, func(ctx context.Context) error {
 		pods, err := w.c.Client().CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
 		if err == nil && len(pods.Items) == 0 {
 			err = errors.New("there are none")
@@ -88,7 +88,7 @@ func (w *world) passed(t *testing.T, name, image string) {
 // wantFinding fails unless the server finds that the pod was never asked about.
 func (w *world) wantFinding(t *testing.T, ns, pod string) {
 	t.Helper()
-	wait(t, "what passed unseen is a finding", time.Minute, func(ctx context.Context) error {
+	wait(t, "what passed unseen is a finding", 3*time.Minute, func(ctx context.Context) error {
 		all, err := w.running(ctx, ns)
 		if err != nil {
 			return err
