@@ -1,9 +1,29 @@
 package touchstone
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
 // Digest names bytes by their SHA-256: "sha256:" followed by 64 hexadecimal
 // digits in lower case (OCI image-spec, descriptor.md, "Digests"). Other
 // algorithms are refused at the edges.
 type Digest string
+
+// DigestOf returns the digest of the bytes.
+func DigestOf(data []byte) Digest {
+	sum := sha256.Sum256(data)
+	return NewDigest(sum[:])
+}
+
+// NewDigest writes a SHA-256, 32 bytes, as a digest.
+func NewDigest(sum []byte) Digest {
+	const prefix = "sha256:"
+	var b [len(prefix) + 2*sha256.Size]byte
+	copy(b[:], prefix)
+	hex.Encode(b[len(prefix):], sum)
+	return Digest(b[:])
+}
 
 // Short returns the first twelve hexadecimal digits, for people. It returns ""
 // for an empty digest.

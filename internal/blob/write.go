@@ -3,7 +3,6 @@ package blob
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -18,8 +17,7 @@ import (
 
 // Put keeps the bytes and returns their digest.
 func (s *Store) Put(data []byte) (touchstone.Digest, error) {
-	sum := sha256.Sum256(data)
-	d := touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))
+	d := touchstone.DigestOf(data)
 	path, err := s.blobPath(d)
 	if err != nil {
 		return "", err
@@ -61,7 +59,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 
 // Commit keeps what was written and returns its digest.
 func (w *Writer) Commit() (touchstone.Digest, error) {
-	d := touchstone.Digest("sha256:" + hex.EncodeToString(w.hash.Sum(nil)))
+	d := touchstone.NewDigest(w.hash.Sum(nil))
 	path, err := w.store.blobPath(d)
 	if err != nil {
 		return "", err

@@ -25,7 +25,7 @@ const mostParsed = 8
 // rules returns the rules of a file that were in force once. The moment tells only
 // of what to warn, so that rules are the same whenever they are read.
 func (a *again) rules(source []byte, at time.Time) (*touchstone.Rules, error) {
-	digest := digestOf(source)
+	digest := touchstone.DigestOf(source)
 	a.parsing.Lock()
 	defer a.parsing.Unlock()
 	if r, ok := a.parsed[digest]; ok {

@@ -111,7 +111,7 @@ func (f *fleet) fill(b testing.TB, n int) {
 	for i := range max(1, n/5) {
 		e := syntheticEvidence(rand.New(rand.NewPCG(1, uint64(i))), i)
 		keeping.Go(func() error { return f.c.Gate.Inspector.Keep(e) })
-		repository, digest := fmt.Sprintf("registry.example/team-%d/app-%d", i%50, i%4000), digestOf(fmt.Append(nil, "image ", i))
+		repository, digest := fmt.Sprintf("registry.example/team-%d/app-%d", i%50, i%4000), touchstone.DigestOf(fmt.Append(nil, "image ", i))
 		key := artifactKey(repository, digest)
 		add(record.Put(factSeen, key, Seen{Repository: repository, Digest: digest, At: moment0, Platforms: []SeenPlatform{{"linux/amd64", digest, e.Config, e.ID}}}))
 		add(holds(key, e), nil)
@@ -136,13 +136,13 @@ func (f *fleet) fill(b testing.TB, n int) {
 // application of npm. One image in a hundred holds the package rare.
 func syntheticEvidence(r *rand.Rand, i int) *touchstone.Evidence {
 	e := &touchstone.Evidence{
-		Schema: touchstone.SchemaEvidence, ID: digestOf(fmt.Append(nil, "evidence ", i)), Inspector: inspect.Version, Kind: touchstone.KindImage,
-		Platform: "linux/amd64", Config: digestOf(fmt.Append(nil, "config ", i)), Created: moment0.AddDate(0, 0, -r.IntN(200)),
+		Schema: touchstone.SchemaEvidence, ID: touchstone.DigestOf(fmt.Append(nil, "evidence ", i)), Inspector: inspect.Version, Kind: touchstone.KindImage,
+		Platform: "linux/amd64", Config: touchstone.DigestOf(fmt.Append(nil, "config ", i)), Created: moment0.AddDate(0, 0, -r.IntN(200)),
 		Configuration: touchstone.Configuration{User: []string{"", "1000"}[i%2], Entrypoint: []string{"/app"}}, Secrets: []touchstone.Secret{}, Pins: []touchstone.Pin{}, Gaps: []touchstone.Gap{},
 	}
 	base := rand.New(rand.NewPCG(7, uint64(i%40)))
 	for l := range 5 {
-		e.Layers = append(e.Layers, touchstone.Layer{DiffID: digestOf(fmt.Append(nil, "layer ", i%40, l))})
+		e.Layers = append(e.Layers, touchstone.Layer{DiffID: touchstone.DigestOf(fmt.Append(nil, "layer ", i%40, l))})
 	}
 	pkg := func(r *rand.Rand, n int, ecosystem, kind, version string) {
 		name := synthetic.Name(n)

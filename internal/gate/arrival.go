@@ -44,7 +44,7 @@ func ranKey(p *touchstone.Place, w touchstone.Workload, s *touchstone.Settings, 
 	notRoot := s.NotRoot && s.User == "" // with a user it keeps nobody from anything
 	if s.User != "" || notRoot || s.Privileged || len(s.Capabilities)+len(s.Host) > 0 {
 		powers, _ := json.Marshal([]any{s.User, notRoot, s.Privileged, slices.Sorted(slices.Values(s.Capabilities)), slices.Sorted(slices.Values(s.Host))})
-		key += "/" + string(digestOf(powers)) // whole: who writes a workload can try many
+		key += "/" + string(touchstone.DigestOf(powers)) // whole: who writes a workload can try many
 	}
 	return key + " " + artifact
 }
@@ -59,7 +59,7 @@ func (d *Door) command(s *touchstone.Settings) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the command of a workload: %w", err)
 	}
-	raw := string(digestOf(words))
+	raw := string(touchstone.DigestOf(words))
 	if c, ok := d.commands.get(raw); ok {
 		return c, nil
 	}
@@ -67,7 +67,7 @@ func (d *Door) command(s *touchstone.Settings) (string, error) {
 	if words, err = json.Marshal([][]string{q.Command, q.Args}); err != nil {
 		return "", fmt.Errorf("reading the command of a workload: %w", err)
 	}
-	c := string(digestOf(words))
+	c := string(touchstone.DigestOf(words))
 	d.commands.put(raw, c, int64(100+len(raw)+len(c)))
 	return c, nil
 }

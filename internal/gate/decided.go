@@ -80,7 +80,7 @@ func (a *asking) question() (string, error) {
 		state = a.problem + "\n" + a.lie
 	}
 	text, err := json.Marshal([]any{a.about(), a.n.name(), state, a.r.Question, a.history, a.g.id(), a.mode.Enforced, a.r.DryRun, a.r.Quiet})
-	return string(digestOf(text)), err
+	return string(touchstone.DigestOf(text)), err
 }
 
 // decide gathers, asks Decide and writes down what it says.

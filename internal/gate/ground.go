@@ -41,7 +41,7 @@ func (d *Door) ground(ctx context.Context) (*ground, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the rules and waivers in force: %w", err)
 		}
-		g.rules = string(digestOf(said))
+		g.rules = string(touchstone.DigestOf(said))
 		d.book.Store(&knownBook{book, g.rules})
 	}
 	// Both files are replaced whole, so that a look at them tells a change. The day

@@ -3,8 +3,6 @@ package gate
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,10 +94,10 @@ func keep(id, actor string, c *touchstone.Case, book *Book, dec *touchstone.Deci
 		if err != nil {
 			return keptCase{}, fmt.Errorf("keeping decision %s: %w", id, err)
 		}
-		*part.named = digestOf(data)
+		*part.named = touchstone.DigestOf(data)
 		out.Blobs = append(out.Blobs, data)
 	}
-	k.Inputs.Rules = digestOf(book.Source)
+	k.Inputs.Rules = touchstone.DigestOf(book.Source)
 	if k.Inputs.Rules != dec.RulesVersion {
 		return keptCase{}, fmt.Errorf("keeping decision %s: it was taken by the rules %s, and those at hand are %s", id, dec.RulesVersion.Short(), k.Inputs.Rules.Short())
 	}
@@ -109,11 +107,6 @@ func keep(id, actor string, c *touchstone.Case, book *Book, dec *touchstone.Deci
 		return keptCase{}, fmt.Errorf("keeping decision %s: %w", id, err)
 	}
 	return out, nil
-}
-
-func digestOf(data []byte) touchstone.Digest {
-	sum := sha256.Sum256(data)
-	return touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
 // Redacted returns the question as the record may hold it: its commands without

@@ -63,8 +63,8 @@ func word(t *rapid.T, label string, of ...string) string { return rapid.SampledF
 func anyCase(t *rapid.T, environments []string) *touchstone.Case {
 	chance := func(label string) bool { return rapid.Bool().Draw(t, label) }
 	c := &touchstone.Case{
-		Artifact: touchstone.Artifact{Name: word(t, "name", "registry.example/shop/cart:1", "registry.example/x:1"), Kind: touchstone.KindImage, Digest: digestOf([]byte("image")), Platform: "linux/amd64"},
-		Waivers:  rapid.SliceOfN(rapid.Custom(anyWaiver), 0, 4).Draw(t, "waivers"), WaiversDigest: digestOf([]byte("waivers")), Now: day(t, "now"),
+		Artifact: touchstone.Artifact{Name: word(t, "name", "registry.example/shop/cart:1", "registry.example/x:1"), Kind: touchstone.KindImage, Digest: touchstone.DigestOf([]byte("image")), Platform: "linux/amd64"},
+		Waivers:  rapid.SliceOfN(rapid.Custom(anyWaiver), 0, 4).Draw(t, "waivers"), WaiversDigest: touchstone.DigestOf([]byte("waivers")), Now: day(t, "now"),
 		Question: anyQuestion(t, environments), History: anyHistory(t, environments),
 	}
 	switch word(t, "what", "inspected", "inspected", "inspected", "inspected", "unseen", "problem", "false") {
@@ -192,7 +192,7 @@ func decideAndKeep(ctx context.Context, d *Door, c *touchstone.Case, book *Book)
 		if err != nil {
 			return "", touchstone.Decision{}, err
 		}
-		c.Evidence.ID = digestOf(data)
+		c.Evidence.ID = touchstone.DigestOf(data)
 		if err := d.c.Gate.Inspector.Keep(c.Evidence); err != nil {
 			return "", touchstone.Decision{}, err
 		}

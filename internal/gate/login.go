@@ -44,7 +44,7 @@ func (d *Door) Login(ctx context.Context, r Request) (*Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the login of %s: %w", r.Actor, err)
 	}
-	key := string(digestOf(attempt))
+	key := string(touchstone.DigestOf(attempt))
 	if last, ok := d.logins.get(key); ok && !r.DryRun && last.one.Verdict != touchstone.Allowed {
 		if age := g.now.Sub(last.at); age >= 0 && age < sameLogin {
 			return loginAnswer(last.one, mode), nil

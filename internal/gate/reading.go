@@ -65,7 +65,7 @@ func unread(s *Scan) Inspected {
 	return Inspected{
 		Artifact: touchstone.Artifact{Kind: touchstone.KindImage, Digest: s.Digest},
 		Evidence: &touchstone.Evidence{
-			Schema: touchstone.SchemaEvidence, ID: digestOf([]byte("unread\n" + s.key() + "\n" + s.Problem)), Kind: touchstone.KindImage,
+			Schema: touchstone.SchemaEvidence, ID: touchstone.DigestOf([]byte("unread\n" + s.key() + "\n" + s.Problem)), Kind: touchstone.KindImage,
 			Layers: []touchstone.Layer{}, Packages: []touchstone.Package{}, Secrets: []touchstone.Secret{}, Pins: []touchstone.Pin{}, Gaps: []touchstone.Gap{gap},
 		},
 	}

@@ -37,7 +37,7 @@ func shortBook(t *testing.T) *Book {
 
 func shortCase(book *Book) *touchstone.Case {
 	return &touchstone.Case{
-		Artifact: touchstone.Artifact{Name: "registry.example/shop/cart:1", Kind: touchstone.KindImage, Digest: digestOf([]byte("image"))},
+		Artifact: touchstone.Artifact{Name: "registry.example/shop/cart:1", Kind: touchstone.KindImage, Digest: touchstone.DigestOf([]byte("image"))},
 		Evidence: &touchstone.Evidence{
 			Schema: touchstone.SchemaEvidence, Kind: touchstone.KindImage, Configuration: touchstone.Configuration{User: "0"},
 			Gaps: []touchstone.Gap{{Kind: touchstone.GapCorrupt, Path: "a.jar"}},

@@ -12,7 +12,7 @@ import (
 
 func TestHoldsTakesHostileNamesAndNothingFalse(t *testing.T) {
 	long := string(slices.Repeat([]byte("x"), 1<<17))
-	e := &touchstone.Evidence{ID: digestOf([]byte("e")), Packages: []touchstone.Package{
+	e := &touchstone.Evidence{ID: touchstone.DigestOf([]byte("e")), Packages: []touchstone.Package{
 		{Name: "libssl3", Source: "openssl", Ecosystem: "Debian:12"}, {Name: "zero\x00byte", Ecosystem: "npm"},
 		{Name: "not\xffutf-8", Ecosystem: "npm"}, {Name: long, Ecosystem: "npm"}, {Name: "", Ecosystem: "Go"}, {Name: "plain", Ecosystem: ""},
 	}}
@@ -28,8 +28,8 @@ func TestHoldsTakesHostileNamesAndNothingFalse(t *testing.T) {
 
 func TestHoldingNamesAnIndexAndItsImages(t *testing.T) {
 	d := memory(t)
-	e := &touchstone.Evidence{ID: digestOf([]byte("e")), Packages: []touchstone.Package{{Name: "openssl", Ecosystem: "Debian:12"}}}
-	whole, image := digestOf([]byte("index")), digestOf([]byte("image"))
+	e := &touchstone.Evidence{ID: touchstone.DigestOf([]byte("e")), Packages: []touchstone.Package{{Name: "openssl", Ecosystem: "Debian:12"}}}
+	whole, image := touchstone.DigestOf([]byte("index")), touchstone.DigestOf([]byte("image"))
 	seen, err := record.Put(factSeen, artifactKey("registry.example/x", whole), Seen{
 		Repository: "registry.example/x", Digest: whole, Platforms: []SeenPlatform{{Digest: image, Evidence: e.ID}}, For: d.c.Platforms,
 	})
@@ -43,7 +43,7 @@ func TestHoldingNamesAnIndexAndItsImages(t *testing.T) {
 	want := map[string]bool{artifactKey("registry.example/x", whole): true, artifactKey("registry.example/x", image): true}
 	many := map[string]bool{"Debian:openssl": true}
 	for i := range manyKeys {
-		many["npm:"+string(digestOf([]byte{byte(i), byte(i >> 8)}))] = true
+		many["npm:"+string(touchstone.DigestOf([]byte{byte(i), byte(i >> 8)}))] = true
 	}
 	for name, keys := range map[string]map[string]bool{"one": {"Debian:openssl": true}, "many": many} {
 		got, err := d.holding(t.Context(), keys)

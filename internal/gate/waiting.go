@@ -27,7 +27,7 @@ func waitingFact(key string, r *Request) (record.Fact, error) {
 	if err != nil {
 		return record.Fact{}, err
 	}
-	return record.Put(factWaiting, key+"\n"+digestOf(asks).Short(), kept)
+	return record.Put(factWaiting, key+"\n"+touchstone.DigestOf(asks).Short(), kept)
 }
 
 // waits reports whether somebody who asks this would be told: a cluster's

@@ -1,8 +1,6 @@
 package inspect
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -61,8 +59,7 @@ func readImage(raw []byte) image {
 	if raw == nil {
 		return image{}
 	}
-	sum := sha256.Sum256(raw)
-	img := image{present: true, digest: touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))}
+	img := image{present: true, digest: touchstone.DigestOf(raw)}
 	var c ociConfig
 	if err := json.Unmarshal(raw, &c); err != nil {
 		img.gap(touchstone.GapCorrupt, "reading the config: %v", err)

@@ -43,7 +43,7 @@ func evidenceID(config touchstone.Digest, diffIDs []touchstone.Digest) touchston
 	for _, d := range diffIDs {
 		fmt.Fprintf(h, "layer %s\n", d)
 	}
-	return digestOf(h)
+	return touchstone.NewDigest(h.Sum(nil))
 }
 
 // seen is what is remembered of stored bytes that were read whole.
@@ -250,7 +250,7 @@ func (in *Inspector) spool(write func(*manifest.Writer) error) (*written, error)
 	if out.summary, err = w.Close(); err != nil {
 		return nil, outside(fmt.Errorf("writing a temporary file: %w", err))
 	}
-	out.blob = digestOf(sum)
+	out.blob = touchstone.NewDigest(sum.Sum(nil))
 	out.summary.Blob = out.blob
 	if out.mapping, err = blob.MapFile(f); err != nil {
 		return nil, outside(err)

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -89,7 +88,7 @@ func (s *stream) end() ending {
 	var e ending
 	e.nonzero, e.err = s.drain()
 	if e.err == nil || errors.Is(e.err, errTrailing) {
-		e.diffID = digestOf(s.diffID)
+		e.diffID = touchstone.NewDigest(s.diffID.Sum(nil))
 	}
 	var over limitError
 	if errors.As(e.err, &over) || fatal(e.err) {
@@ -100,12 +99,8 @@ func (s *stream) end() ending {
 		e.err = cmp.Or(e.err, err)
 		return e
 	}
-	e.digest, e.size = digestOf(s.digest), s.read.Load()
+	e.digest, e.size = touchstone.NewDigest(s.digest.Sum(nil)), s.read.Load()
 	return e
-}
-
-func digestOf(h hash.Hash) touchstone.Digest {
-	return touchstone.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 }
 
 // limitError says which limit was passed.

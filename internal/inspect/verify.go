@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+
+	"touchstone.dev/touchstone"
 )
 
 // verify finds out, with as little reading as is safe, whether the layer was
@@ -77,7 +79,7 @@ func (run *inspection) hashStored(ctx context.Context, l *layer) (ending, error)
 	if err != nil {
 		return ending{}, ifFatal(err)
 	}
-	return ending{digest: digestOf(h), size: size}, nil
+	return ending{digest: touchstone.NewDigest(h.Sum(nil)), size: size}, nil
 }
 
 // read reads all layers, the largest first so that none is left alone at the

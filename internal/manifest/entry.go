@@ -32,8 +32,6 @@
 package manifest
 
 import (
-	"encoding/hex"
-
 	"touchstone.dev/touchstone"
 )
 
@@ -95,7 +93,7 @@ func (e *Entry) File() touchstone.File {
 		Size: e.Size, Link: string(e.Link), Exec: e.Exec.word(),
 	}
 	if e.Hashed {
-		f.SHA256 = touchstone.Digest("sha256:" + hex.EncodeToString(e.SHA256[:]))
+		f.SHA256 = touchstone.NewDigest(e.SHA256[:])
 	}
 	return f
 }

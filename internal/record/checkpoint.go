@@ -96,7 +96,7 @@ func ReadCheckpoint(signed, public string) (Checkpoint, error) {
 	if err != nil || len(sum) != sha256.Size {
 		return Checkpoint{}, fmt.Errorf("reading a checkpoint: %.60q is not a hash", lines[2])
 	}
-	return Checkpoint{Origin: lines[0], Size: size, Root: digest(sum)}, nil
+	return Checkpoint{Origin: lines[0], Size: size, Root: touchstone.NewDigest(sum)}, nil
 }
 
 // SplitNotes parts signed checkpoints that were written one after the other, an

@@ -17,7 +17,7 @@ func entries() *rapid.Generator[record.Entry] {
 		if rapid.Bool().Draw(t, "none") {
 			return ""
 		}
-		return record.DigestOf(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
+		return touchstone.DigestOf(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
 	})
 	return rapid.Custom(func(t *rapid.T) record.Entry {
 		return record.Entry{
@@ -60,7 +60,7 @@ func TestNoTwoEntriesHaveOneHash(t *testing.T) {
 func TestTheEncodingNeverChanges(t *testing.T) {
 	e := record.Entry{
 		Seq: 7, ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Time: time.UnixMilli(1_800_000_000_123), Kind: "decision", Actor: "ann",
-		About: "registry.example/cart@sha256:…", Body: record.DigestOf([]byte("{}")), Prev: record.DigestOf(nil),
+		About: "registry.example/cart@sha256:…", Body: touchstone.DigestOf([]byte("{}")), Prev: touchstone.DigestOf(nil),
 	}
 	const want = "sha256:a05e201140a81964c2cc8821660f5e06c20bfb8533bdbcea3fdd67d3287c8e30"
 	if got := record.Sum(&e); got != want {
@@ -72,7 +72,7 @@ func TestTheEncodingNeverChanges(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	b, err := record.Encode(&record.Entry{Seq: 1, Kind: "a", Body: record.DigestOf(nil)})
+	b, err := record.Encode(&record.Entry{Seq: 1, Kind: "a", Body: touchstone.DigestOf(nil)})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func FuzzReadCheckpoint(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	root := record.DigestOf(nil)
+	root := touchstone.DigestOf(nil)
 	signed, err := record.Sign(private, 17, root)
 	if err != nil {
 		f.Fatal(err)
@@ -119,7 +119,7 @@ func TestNotesArePartedAgain(t *testing.T) {
 	}
 	var notes []string
 	for size := range uint64(3) {
-		signed, err := record.Sign(private, size+1, record.DigestOf(nil))
+		signed, err := record.Sign(private, size+1, touchstone.DigestOf(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

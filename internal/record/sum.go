@@ -53,21 +53,7 @@ func Sum(e *Entry) touchstone.Digest {
 	if err != nil {
 		return ""
 	}
-	return DigestOf(b)
-}
-
-// DigestOf returns the SHA-256 of the bytes.
-func DigestOf(b []byte) touchstone.Digest {
-	sum := sha256.Sum256(b)
-	return digest(sum[:])
-}
-
-func digest(sum []byte) touchstone.Digest {
-	const prefix = "sha256:"
-	var b [len(prefix) + 2*sha256.Size]byte
-	copy(b[:], prefix)
-	hex.Encode(b[len(prefix):], sum)
-	return touchstone.Digest(b[:])
+	return touchstone.DigestOf(b)
 }
 
 // errEncoding: bytes that Encode does not write.
@@ -75,7 +61,7 @@ var errEncoding = errors.New("not the encoding of an entry")
 
 // Decode reads what Encode wrote, and sets Hash to the SHA-256 of it.
 func Decode(b []byte) (Entry, error) {
-	e := Entry{Hash: DigestOf(b)}
+	e := Entry{Hash: touchstone.DigestOf(b)}
 	if len(b) < len(head)+16 || string(b[:len(head)]) != head {
 		return Entry{}, errEncoding
 	}
@@ -95,7 +81,7 @@ func Decode(b []byte) (Entry, error) {
 		case len(b) >= 1 && b[0] == 0:
 			b = b[1:]
 		case len(b) > sha256.Size && b[0] == sha256.Size:
-			*d, b = digest(b[1:1+sha256.Size]), b[1+sha256.Size:]
+			*d, b = touchstone.NewDigest(b[1:1+sha256.Size]), b[1+sha256.Size:]
 		default:
 			return Entry{}, errEncoding
 		}

@@ -177,7 +177,7 @@ func (v *verifier) body(ctx context.Context, e *Entry) error {
 		v.fault("the body of entry %d: %v", e.Seq, err)
 	case err != nil:
 		return fmt.Errorf("verifying the body of entry %d: %w", e.Seq, err)
-	case DigestOf(b) != e.Body:
+	case touchstone.DigestOf(b) != e.Body:
 		v.fault("the body of entry %d was changed", e.Seq)
 	default:
 		v.Bodies++

@@ -2,8 +2,6 @@ package release
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -134,6 +132,5 @@ func digestOf(waivers []touchstone.Waiver) (touchstone.Digest, error) {
 	if err != nil {
 		return "", fmt.Errorf("naming the waivers: %w", err)
 	}
-	sum := sha256.Sum256(data)
-	return touchstone.Digest("sha256:" + hex.EncodeToString(sum[:])), nil
+	return touchstone.DigestOf(data), nil
 }

@@ -1,8 +1,6 @@
 package rules
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +16,7 @@ const DefaultFile = "touchstone.yaml"
 // Load reads a rules file. name is for messages; now tells a "from" of the past
 // from one to come. The error is an *Error with every fault of the file.
 func Load(name string, data []byte, now time.Time) (*touchstone.Rules, []Warning, error) {
-	l := loader{reader: newReader(name, data), now: now, rules: &touchstone.Rules{Version: version(data)}}
+	l := loader{reader: newReader(name, data), now: now, rules: &touchstone.Rules{Version: touchstone.DigestOf(data)}}
 	root := l.parse(data, bounds{bytes: 256 << 10, lines: 3000})
 	if len(l.problems) > 0 {
 		return nil, nil, l.err()
@@ -28,12 +26,6 @@ func Load(name string, data []byte, now time.Time) (*touchstone.Rules, []Warning
 		return nil, sorted(l.warnings), err
 	}
 	return l.rules, sorted(l.warnings), nil
-}
-
-// version is the digest that decisions name the rules by.
-func version(data []byte) touchstone.Digest {
-	sum := sha256.Sum256(data)
-	return touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
 // loader builds the rules of one file.

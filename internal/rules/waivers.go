@@ -41,7 +41,7 @@ func LoadWaivers(name string, data []byte, r *touchstone.Rules, now time.Time) (
 }
 
 // WaiversDigest names a file of waivers, for Case.WaiversDigest.
-func WaiversDigest(data []byte) touchstone.Digest { return version(data) }
+func WaiversDigest(data []byte) touchstone.Digest { return touchstone.DigestOf(data) }
 
 type waiverLoader struct {
 	*reader

@@ -230,9 +230,9 @@ func TestAKeyIsHeededOnce(t *testing.T) {
 func TestACallThatDiedIsNotDoneAgain(t *testing.T) {
 	h := open(t, nil)
 	ask := `{"name":"robot","role":"viewer"}`
-	before := done{Method: "POST", Path: "/v1/tokens", Body: strings.TrimPrefix(string(record.DigestOf([]byte(ask))), "sha256:"), At: noon}
+	before := done{Method: "POST", Path: "/v1/tokens", Body: strings.TrimPrefix(string(touchstone.DigestOf([]byte(ask))), "sha256:"), At: noon}
 	id, _, _ := splitToken(h.token)
-	f, err := record.Put(kindOnce, id+" "+strings.TrimPrefix(string(record.DigestOf([]byte("one"))), "sha256:"), before)
+	f, err := record.Put(kindOnce, id+" "+strings.TrimPrefix(string(touchstone.DigestOf([]byte("one"))), "sha256:"), before)
 	check(t, err)
 	_, err = h.store.Commit(t.Context(), record.Change{Kind: kindOnce, Actor: "admin", Body: []byte("{}"), Facts: []record.Fact{f}})
 	check(t, err)

@@ -34,7 +34,7 @@ func (s *Store) Blob(ctx context.Context, d touchstone.Digest) ([]byte, error) {
 			return nil, reading(ctx, "the blob "+d.Short(), err)
 		}
 		found = true
-		if b, err := s.packer.unpack(packed); err == nil && record.DigestOf(b) == d {
+		if b, err := s.packer.unpack(packed); err == nil && touchstone.DigestOf(b) == d {
 			return b, nil
 		} // else it is damaged, or another with the same first bytes of its digest
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
@@ -107,11 +106,7 @@ func (s *Store) prepare(c *record.Change) prepared {
 
 func (s *Store) content(b []byte) content {
 	sum := sha256.Sum256(b)
-	return content{digest: digestOf(sum), short: number(sum[:]), bytes: b, packed: s.packer.pack(b)}
-}
-
-func digestOf(sum [sha256.Size]byte) touchstone.Digest {
-	return touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))
+	return content{digest: touchstone.NewDigest(sum[:]), short: number(sum[:]), bytes: b, packed: s.packer.pack(b)}
 }
 
 // blobContent is content of what many entries name: the rules that decided, most
@@ -123,7 +118,7 @@ func (s *Store) blobContent(b []byte) content {
 		packed = s.packer.pack(b)
 		s.packed.put(sum, packed)
 	}
-	return content{digest: digestOf(sum), short: number(sum[:]), bytes: b, packed: packed}
+	return content{digest: touchstone.NewDigest(sum[:]), short: number(sum[:]), bytes: b, packed: packed}
 }
 
 // packedLately holds what was packed, by the SHA-256 of what it is.
@@ -234,7 +229,7 @@ func (w *writer) append(p *prepared) (record.Entry, error) {
 	if _, err := w.entry.ExecContext(bg(), int64(e.Seq), kind, about, body, sum[:], b); err != nil {
 		return e, err
 	}
-	e.Hash = digestOf(sum)
+	e.Hash = touchstone.NewDigest(sum[:])
 	w.end.seq, w.end.hash, w.end.ms = e.Seq, e.Hash, ms
 	return e, nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 	"touchstone.dev/touchstone/internal/sqlite"
 )
@@ -47,7 +48,7 @@ func answers(ctx context.Context, s *sqlite.Store, blobs [][]byte) []string {
 		say(failed, "%s", b.String())
 	}
 	for _, blob := range blobs {
-		b, err := s.Blob(ctx, record.DigestOf(blob))
+		b, err := s.Blob(ctx, touchstone.DigestOf(blob))
 		say(err, "%s", b)
 	}
 	return all

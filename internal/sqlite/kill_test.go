@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 	"touchstone.dev/touchstone/internal/sqlite"
 )
@@ -125,7 +126,7 @@ func reopenAndLook(t *testing.T, path string, acknowledged map[string]uint64) *s
 			t.Fatalf("acknowledged and lost: %s of entry %d: %+v, %v", id, seq, f, err)
 		}
 		for _, b := range []string{"body of " + id, "blob of " + id} {
-			if _, err := s.Blob(t.Context(), record.DigestOf([]byte(b))); err != nil {
+			if _, err := s.Blob(t.Context(), touchstone.DigestOf([]byte(b))); err != nil {
 				t.Fatalf("acknowledged and lost: the %s: %v", b, err)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 	"touchstone.dev/touchstone/internal/sqlite"
 )
@@ -195,7 +196,7 @@ func TestExpireRemovesBodiesAndKeepsTheChain(t *testing.T) {
 	}
 	has := func(what string, want bool) {
 		t.Helper()
-		_, err := s.Blob(t.Context(), record.DigestOf([]byte(what)))
+		_, err := s.Blob(t.Context(), touchstone.DigestOf([]byte(what)))
 		if want && err != nil || !want && !errors.Is(err, record.ErrNotFound) {
 			t.Errorf("%q: %v, want it there: %t", what, err, want)
 		}

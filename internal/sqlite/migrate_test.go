@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 )
 
@@ -56,7 +57,7 @@ func filledBefore(t *testing.T, version int) string {
 	var last record.Entry
 	for n := uint64(1); n <= 1000; n++ {
 		body := fmt.Appendf(nil, `{"decision": %d}`, n)
-		e := record.Entry{Seq: n, ID: record.NewID(time.Now()), Time: time.UnixMilli(int64(n)).UTC(), Kind: "decision", About: "thing", Body: record.DigestOf(body), Prev: last.Hash}
+		e := record.Entry{Seq: n, ID: record.NewID(time.Now()), Time: time.UnixMilli(int64(n)).UTC(), Kind: "decision", About: "thing", Body: touchstone.DigestOf(body), Prev: last.Hash}
 		b, err := record.Encode(&e)
 		if err != nil {
 			t.Fatal(err)

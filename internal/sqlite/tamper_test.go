@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 	"touchstone.dev/touchstone/internal/sqlite"
 )
@@ -87,7 +88,7 @@ func TestVerifyFindsWhatSomebodyChanged(t *testing.T) {
 		{"a checkpoint by another", func(*sqlite.Store) []string {
 			other, _, err := record.NewKey("record.example")
 			check(t, err)
-			signed, err := record.Sign(other, 20, record.DigestOf(nil))
+			signed, err := record.Sign(other, 20, touchstone.DigestOf(nil))
 			check(t, err)
 			return []string{"INSERT INTO checkpoints VALUES (99, '" + signed + "')"}
 		}, []string{"a checkpoint does not count"}},

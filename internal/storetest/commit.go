@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 )
 
@@ -31,7 +32,7 @@ func allOrNothing(t *testing.T, s *subject) {
 		t.Errorf("%v is found by its tag", keys)
 	}
 	for _, b := range []string{"lost", "lost too"} {
-		_, err := s.Blob(t.Context(), record.DigestOf([]byte(b)))
+		_, err := s.Blob(t.Context(), touchstone.DigestOf([]byte(b)))
 		wants(t, "the bytes of a commit that failed", err, record.ErrNotFound)
 	}
 	if none := s.commit(t); len(none) != 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 )
 
@@ -231,12 +232,12 @@ func blobs(t *testing.T, s *subject) {
 	s.commit(t, record.Change{Kind: "a", Body: body, Blobs: [][]byte{shared, shared, body, {}}})
 	s.commit(t, record.Change{Kind: "b", Body: shared, Blobs: [][]byte{shared, body}})
 	for _, b := range [][]byte{body, shared, {}} {
-		got, err := s.Blob(t.Context(), record.DigestOf(b))
+		got, err := s.Blob(t.Context(), touchstone.DigestOf(b))
 		if err != nil || !bytes.Equal(got, b) {
 			t.Errorf("%d bytes: %d, %v", len(b), len(got), err)
 		}
 	}
-	_, err := s.Blob(t.Context(), record.DigestOf([]byte("never")))
+	_, err := s.Blob(t.Context(), touchstone.DigestOf([]byte("never")))
 	wants(t, "bytes that were never written", err, record.ErrNotFound)
 }
 
@@ -247,7 +248,7 @@ func bigValues(t *testing.T, s *subject) {
 	plain := bytes.Repeat([]byte("the same again "), 1<<20)
 	s.commit(t, record.Change{Kind: "a", Body: noise, Blobs: [][]byte{plain}, Facts: []record.Fact{{Kind: "k", Key: "1", Value: plain}}})
 	for _, b := range [][]byte{noise, plain} {
-		if got, err := s.Blob(t.Context(), record.DigestOf(b)); err != nil || !bytes.Equal(got, b) {
+		if got, err := s.Blob(t.Context(), touchstone.DigestOf(b)); err != nil || !bytes.Equal(got, b) {
 			t.Errorf("%d bytes: %d, %v", len(b), len(got), err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/record"
 )
 
@@ -133,7 +134,7 @@ func reopened(t *testing.T, s *subject) {
 		t.Errorf("facts (-before +after)\n%s", diff)
 	}
 	for _, b := range []string{"one", "two"} {
-		if got, err := s.Blob(t.Context(), record.DigestOf([]byte(b))); err != nil || string(got) != b {
+		if got, err := s.Blob(t.Context(), touchstone.DigestOf([]byte(b))); err != nil || string(got) != b {
 			t.Errorf("blob %q: %q, %v", b, got, err)
 		}
 	}

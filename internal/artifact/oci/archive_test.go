@@ -243,7 +243,7 @@ func configDigest(t testing.TB, img v1.Image) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(digestOf(raw))
+	return string(touchstone.DigestOf(raw))
 }
 
 func without(name string, files [][2]string) [][2]string {
@@ -284,7 +284,7 @@ func TestDockerArchiveDigestIsImageID(t *testing.T) {
 	if diff := cmp.Diff(want, opened[0].Artifact()); diff != "" {
 		t.Error(diff)
 	}
-	if digestOf(opened[0].Config()) != want.Digest || opened[0].Layers()[0].Stamp == "" {
+	if touchstone.DigestOf(opened[0].Config()) != want.Digest || opened[0].Layers()[0].Stamp == "" {
 		t.Error("config or stamp are not as they should be")
 	}
 	check(t, opened[0])

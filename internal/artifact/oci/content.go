@@ -2,8 +2,6 @@ package oci
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 
@@ -45,7 +43,7 @@ func fetch(ctx context.Context, c content, d ocispec.Descriptor, limit int64) ([
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", d.Digest, err)
 	}
-	if got := digestOf(raw); got != touchstone.Digest(d.Digest) {
+	if got := touchstone.DigestOf(raw); got != touchstone.Digest(d.Digest) {
 		return nil, artifact.Falsef("the bytes under %s are those of %s", d.Digest, got)
 	}
 	if int64(len(raw)) != d.Size {
@@ -64,11 +62,6 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("more than the %d bytes that are read of a manifest or config", limit)
 	}
 	return raw, nil
-}
-
-func digestOf(raw []byte) touchstone.Digest {
-	sum := sha256.Sum256(raw)
-	return touchstone.Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
 // checkDescriptor refuses digests that are not SHA-256 and sizes that cannot be.

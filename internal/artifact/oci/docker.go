@@ -101,7 +101,7 @@ func (a *archive) dockerImage(e dockerEntry, limit int64) (*image, error) {
 	img := &image{config: raw, platform: config.platform()}
 	img.artifact = touchstone.Artifact{
 		Kind:     touchstone.KindImage,
-		Digest:   digestOf(raw),
+		Digest:   touchstone.DigestOf(raw),
 		Platform: img.platform.String(),
 	}
 	for n, name := range e.Layers {
@@ -156,7 +156,7 @@ func (a *archive) agree(ctx context.Context, entries []dockerEntry, choice strin
 		return err
 	}
 	for _, d := range docker {
-		same := slices.ContainsFunc(layout, func(l *image) bool { return digestOf(l.config) == d.artifact.Digest })
+		same := slices.ContainsFunc(layout, func(l *image) bool { return touchstone.DigestOf(l.config) == d.artifact.Digest })
 		if !same {
 			return artifact.Falsef("as a docker archive it holds image %s, which it does not hold as an OCI archive: tools would load different images from it", d.artifact.Digest)
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"touchstone.dev/touchstone"
 )
 
 // FuzzArchive reads a stranger's archive to the last layer.
@@ -70,7 +72,7 @@ func FuzzLayout(f *testing.F) {
 	f.Fuzz(func(t *testing.T, index, manifest, config, platform string) {
 		files := memory{}
 		add := func(text, what, in string) string {
-			digest := string(digestOf([]byte(text)))
+			digest := string(touchstone.DigestOf([]byte(text)))
 			files["blobs/sha256/"+digest[len("sha256:"):]] = text
 			return strings.ReplaceAll(in, what, `{"mediaType": "", "digest": "`+digest+`", "size": `+strconv.Itoa(len(text))+`}`)
 		}
@@ -93,7 +95,7 @@ func TestNestedIndexesEnd(t *testing.T) {
 	files := memory{}
 	inner := `{"schemaVersion": 2, "manifests": []}`
 	for range 100 {
-		digest := string(digestOf([]byte(inner)))
+		digest := string(touchstone.DigestOf([]byte(inner)))
 		files["blobs/sha256/"+digest[len("sha256:"):]] = inner
 		inner = fmt.Sprintf(`{"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.index.v1+json", "digest": %q, "size": %d}]}`, digest, len(inner))
 	}
@@ -105,7 +107,7 @@ func TestNestedIndexesEnd(t *testing.T) {
 
 	many := `{"manifests": [` + strings.Repeat(`{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:`+strings.Repeat("0", 64)+`", "size": 1},`, 5000)
 	many = strings.TrimSuffix(many, ",") + "]}"
-	digest := string(digestOf([]byte(many)))
+	digest := string(touchstone.DigestOf([]byte(many)))
 	files["blobs/sha256/"+digest[len("sha256:"):]] = many
 	files["index.json"] = fmt.Sprintf(`{"manifests": [{"mediaType": "application/vnd.oci.image.index.v1+json", "digest": %q, "size": %d}]}`, digest, len(many))
 	_, err = openLayout(context.Background(), files, "", Options{}.withDefaults())

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/artifact"
 )
 
@@ -59,7 +60,7 @@ func newFake(t *testing.T, before func(*fake, http.ResponseWriter, *http.Request
 }
 
 func (f *fake) isLayer(r *http.Request) bool {
-	return strings.HasSuffix(r.URL.Path, string(digestOf(f.layer)))
+	return strings.HasSuffix(r.URL.Path, string(touchstone.DigestOf(f.layer)))
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {

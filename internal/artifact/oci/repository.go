@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	godigest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"touchstone.dev/touchstone"
 )
 
 // repository is a repository in a registry, logged in to (OCI
@@ -69,7 +71,7 @@ func (c *repository) fetchRoot(ctx context.Context, identifier string) (ocispec.
 	c.rootRaw = raw
 	c.root = ocispec.Descriptor{
 		MediaType: strings.TrimSpace(mediaType),
-		Digest:    godigest.Digest(digestOf(raw)),
+		Digest:    godigest.Digest(touchstone.DigestOf(raw)),
 		Size:      int64(len(raw)),
 	}
 	return c.root, nil
