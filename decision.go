@@ -55,7 +55,10 @@ type Decision struct {
 	// Findings are the things that the rules would refuse in something new, and
 	// that are let be here because it already runs; with their deadlines.
 	Findings []Finding `json:"findings,omitempty"`
-	Inputs   Inputs    `json:"inputs"`
+	// Action is what is to be done about an act on something that runs (a login, a
+	// change, an execution): none, alert, block or kill. Empty on other occasions.
+	Action Effect `json:"action,omitempty"`
+	Inputs Inputs `json:"inputs"`
 }
 
 // Comparison holds what refuses an artifact against what refuses the one that

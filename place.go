@@ -50,7 +50,8 @@ const (
 	OccasionRestart Occasion = "restart"
 	OccasionRunning Occasion = "running"
 	OccasionLogin   Occasion = "login"
-	OccasionChange  Occasion = "change"
+	OccasionChange  Occasion = "change"  // a file of what runs differs: Question.Drift
+	OccasionExecute Occasion = "execute" // what is not in the artifact is executed: Question.Execution
 )
 
 // Question is what a decision answers: the occasion, the place, and what the
@@ -63,4 +64,7 @@ type Question struct {
 	Settings
 	// Login is set when the occasion is a login.
 	Login *Login `json:"login,omitempty"`
+	// Drift is set when the occasion is a change, Execution when it is to execute.
+	Drift     *Drift     `json:"drift,omitempty"`
+	Execution *Execution `json:"execution,omitempty"`
 }

@@ -1,5 +1,7 @@
 package touchstone
 
+import "time"
+
 // Workload is what keeps containers running, and one container of it.
 type Workload struct {
 	Kind      string `json:"kind,omitempty"`      // "Deployment"; "Pod" for one that nothing keeps
@@ -38,15 +40,29 @@ type Login struct {
 	// Command is what is to be executed, redacted.
 	Command []string `json:"command,omitempty"`
 	TTY     bool     `json:"tty,omitempty"`
+	// From is where the person came from: an address and port; empty where nobody
+	// knows.
+	From string `json:"from,omitempty"`
+	// Admitted is the id of the decision by which a cluster's door let the session
+	// in; empty where it never saw it, and for what the door itself judges.
+	Admitted string `json:"admitted,omitempty"`
+	// Ended is when a session that a guard has watched was over, zero before.
+	Ended time.Time `json:"ended,omitzero"`
 }
 
 // LoginKind is a way in.
 type LoginKind string
 
-// The ways in that a cluster's door sees.
+// The ways in. A cluster's door sees the first four, a guard all but the
+// port-forward, which starts no process.
 const (
-	LoginExec        LoginKind = "exec"
+	LoginExec        LoginKind = "exec" // through the API server, the kubelet's own API or a runtime's client
 	LoginAttach      LoginKind = "attach"
 	LoginPortForward LoginKind = "port-forward"
-	LoginDebug       LoginKind = "debug" // an ephemeral container
+	LoginDebug       LoginKind = "debug"   // an ephemeral container
+	LoginNsenter     LoginKind = "nsenter" // from the node, past the runtime
+	LoginSSH         LoginKind = "ssh"
+	LoginTelnet      LoginKind = "telnet"
+	LoginSwitch      LoginKind = "su"      // su, sudo, login, runuser: another person in the same session
+	LoginConsole     LoginKind = "console" // at a terminal of the host
 )
