@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/blob"
@@ -119,12 +118,12 @@ func Redacted(q touchstone.Question) touchstone.Question { return redacted(q) }
 // changes nothing.
 func redacted(q touchstone.Question) touchstone.Question {
 	if len(q.Command) > 0 || len(q.Args) > 0 {
-		words := hide(slices.Concat(q.Command, q.Args))
+		words := secrets.Command(slices.Concat(q.Command, q.Args))
 		q.Command, q.Args = clip(words[:len(q.Command)]), clip(words[len(q.Command):])
 	}
 	if q.Login != nil {
 		l := *q.Login
-		l.Command = hide(l.Command)
+		l.Command = secrets.Command(l.Command)
 		q.Login = &l
 	}
 	return q
@@ -135,38 +134,6 @@ func clip(words []string) []string {
 		return nil
 	}
 	return slices.Clip(words)
-}
-
-// hidden stands where a secret stood: no fingerprint, because short secrets can
-// be guessed from one.
-const hidden = "***"
-
-func hide(words []string) []string {
-	if len(words) == 0 {
-		return nil
-	}
-	// Words that JSON cannot hold would come back as others.
-	valid := make([]string, len(words))
-	for i, w := range words {
-		valid[i] = strings.ToValidUTF8(w, "\uFFFD")
-	}
-	// As one line, so that an option and its value are seen together.
-	line, found := secrets.History([]string{strings.Join(valid, "\t")}, nil)
-	if parts := strings.Split(line[0], "\t"); len(parts) == len(valid) {
-		valid = bare(parts, found)
-	}
-	shown, found := secrets.Redact(touchstone.Configuration{Command: valid}, nil)
-	return bare(shown.Command, found)
-}
-
-// bare takes the fingerprints out of what stands for secrets.
-func bare(words []string, found []touchstone.Secret) []string {
-	for _, s := range found {
-		for i, w := range words {
-			words[i] = strings.ReplaceAll(w, "***["+s.Fingerprint+"]", hidden)
-		}
-	}
-	return words
 }
 
 // Decision returns a kept decision by its id; record.ErrNotFound where there is

@@ -1,0 +1,56 @@
+package guard
+
+import (
+	"context"
+	"time"
+
+	"touchstone.dev/touchstone"
+)
+
+// Ground is what the guard judges by, as of one moment.
+type Ground struct {
+	Rules         *touchstone.Rules
+	Waivers       []touchstone.Waiver
+	WaiversDigest touchstone.Digest
+	// Cluster is the name of the cluster that the node belongs to; empty where
+	// there is none.
+	Cluster string
+	// Pods are those of this node by their UID; nil where nobody tells, and the
+	// place of a container is then found by its labels alone.
+	Pods map[string]Pod
+	// Reported names the namespaces whose rules are reported and not enforced.
+	Reported map[string]bool
+	// Confirmed is when this was last known to be current.
+	Confirmed time.Time
+}
+
+// Pod is what a cluster knows of one of the node's pods.
+type Pod struct {
+	Namespace string
+	Name      string
+	Workload  touchstone.Workload // that keeps it; Container is empty
+	Place     touchstone.Place
+	// Returns is false for a pod that nothing starts again once it was stopped.
+	Returns bool
+	// Declared are the commands of its probes and hooks, by container.
+	Declared map[string][][]string
+	// Debug names its ephemeral containers.
+	Debug map[string]bool
+}
+
+// Source tells the ground. A node has one: files beside the guard, or a server.
+type Source interface {
+	// Ground waits until what is to be judged by is no longer the ground that is
+	// given (nil at first), and returns the new one. It may return an equal one
+	// to confirm it. An error leaves the last ground in force.
+	Ground(ctx context.Context, last *Ground) (*Ground, error)
+}
+
+// place returns where a container of the pod, or of the namespace, stands, and
+// what keeps it.
+func (g *Ground) place(namespace, podUID, node string) (touchstone.Place, *Pod) {
+	if p, ok := g.Pods[podUID]; ok && podUID != "" {
+		return p.Place, &p
+	}
+	return g.Rules.PlaceOf(g.Cluster, namespace, node, nil), nil
+}

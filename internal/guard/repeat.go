@@ -1,0 +1,108 @@
+package guard
+
+import (
+	"sync"
+	"time"
+
+	"touchstone.dev/touchstone"
+)
+
+// repeats makes one event of what happens again and again: the first is told at
+// once, the rest as a number when their time is over. None is lost: what there is
+// no room to tell apart is counted together.
+type repeats struct {
+	mu      sync.Mutex
+	open    map[repeatKey]*repeat
+	subject map[uint64]int // how many are open
+}
+
+const (
+	// repeatFor is how long the same thing is one event.
+	repeatFor = 10 * time.Second
+	// mostRepeats is how many different things of one subject are told apart at
+	// once.
+	mostRepeats = 256
+)
+
+// repeatKey tells what is the same.
+type repeatKey struct {
+	subject uint64
+	kind    touchstone.RuntimeEventKind
+	thing   string // what was executed, changed or entered; empty for all that there is no room for
+}
+
+// repeat is one event that may happen again.
+type repeat struct {
+	first touchstone.RuntimeEvent
+	until time.Time
+	more  int // how often since the first
+	last  time.Time
+}
+
+func newRepeats() *repeats {
+	return &repeats{open: map[repeatKey]*repeat{}, subject: map[uint64]int{}}
+}
+
+// fresh reports whether this is to be told now; else it was counted. The event is
+// remembered only when it is fresh.
+func (r *repeats) fresh(key repeatKey, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o := r.open[key]; o != nil {
+		o.more++
+		o.last = now
+		return false
+	}
+	if r.subject[key.subject] >= mostRepeats {
+		key.thing = ""
+		if o := r.open[key]; o != nil {
+			o.more++
+			o.last = now
+			return false
+		}
+	}
+	r.open[key] = &repeat{until: now.Add(repeatFor)}
+	r.subject[key.subject]++
+	return true
+}
+
+// told hands over the event that fresh asked for, once all is known of it.
+func (r *repeats) told(key repeatKey, e *touchstone.RuntimeEvent) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := r.open[key]
+	if o == nil {
+		key.thing = ""
+		o = r.open[key]
+	}
+	if o != nil && o.first.ID == "" {
+		o.first = *e
+	}
+}
+
+// over returns what happened again, of the things whose time is over: one event
+// for each, with the number. At the end of the guard, all of them.
+func (r *repeats) over(now time.Time, all bool) []touchstone.RuntimeEvent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []touchstone.RuntimeEvent
+	for key, o := range r.open {
+		// A clock that was set back must not keep it open for long.
+		if !all && now.Before(o.until) && o.until.Sub(now) <= repeatFor {
+			continue
+		}
+		if o.first.ID == "" && !all && now.Sub(o.until) < repeatFor {
+			continue // it is being told just now
+		}
+		if o.more > 0 && o.first.ID != "" {
+			e := o.first
+			e.Count, e.Last = o.more, o.last
+			out = append(out, e)
+		}
+		delete(r.open, key)
+		if r.subject[key.subject]--; r.subject[key.subject] <= 0 {
+			delete(r.subject, key.subject)
+		}
+	}
+	return out
+}
