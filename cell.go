@@ -34,6 +34,7 @@ const (
 	EffectAlert   Effect = "alert"   // what runs: tell
 	EffectBlock   Effect = "block"   // what runs: stop the act
 	EffectKill    Effect = "kill"    // what runs: stop the container
+	EffectStop    Effect = "stop"    // what could not be replaced in time: stop it
 )
 
 // Op compares a measure with a limit.
@@ -162,4 +163,17 @@ func Days(d time.Duration) string {
 		return fmt.Sprintf("%dd", d/(24*time.Hour))
 	}
 	return fmt.Sprintf("%dh", d/time.Hour)
+}
+
+// Minutes writes a short length of time: whole hours, else whole minutes, else
+// seconds.
+func Minutes(d time.Duration) string {
+	switch {
+	case d != 0 && d%time.Hour == 0:
+		return strconv.FormatInt(int64(d/time.Hour), 10) + "h"
+	case d != 0 && d%time.Minute == 0:
+		return strconv.FormatInt(int64(d/time.Minute), 10) + "m"
+	default:
+		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+	}
 }

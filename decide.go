@@ -25,15 +25,21 @@ const RuleInspect = "inspect"
 // somebody has; where the row improves lets through what is better than what
 // runs; and under a person's break-glass. None of them reaches the rule
 // integrity.
+//
+// About an act on what runs (a login, a change, an execution) one row alone is
+// asked, and Action says what is to be done: block and kill refuse the act, alert
+// allows it with a warning.
 func Decide(r *Rules, c *Case) Decision {
-	a := asking{rules: r, c: c, occasion: occasion(c), env: r.environment(c.Question.Place.Environment), reasons: make([]Reason, 0, len(r.Rows)+1)}
+	a := asking{rules: r, c: c, occasion: occasion(c), env: r.environment(c.Question.Place.Environment)}
+	if a.occasion.actsOnRunning() {
+		return a.act()
+	}
 	if row := r.Row("cvss"); row != nil {
 		a.cvss = r.cell(row, a.env, &c.Question.Place).Limit
 	}
 	a.split = r.Row("unfixable") != nil
-	if a.occasion != OccasionLogin {
-		a.integrity()
-	}
+	a.reasons = make([]Reason, 0, len(r.Rows)+1)
+	a.integrity()
 	for i := range r.Rows {
 		if row := &r.Rows[i]; a.concerns(row) {
 			a.row(row)
@@ -49,13 +55,18 @@ func Decide(r *Rules, c *Case) Decision {
 		a.running()
 	}
 	a.glass()
-	d.Verdict, d.Until, d.Reasons, d.Findings = verdict(a.reasons), a.until, a.reasons, a.findings
-	d.Inputs = Inputs{Index: c.Knowledge.Index.Revision, Rules: r.Version, Waivers: c.WaiversDigest}
-	if c.Evidence != nil {
-		d.Inputs.Evidence = c.Evidence.ID
-	}
+	d.Verdict, d.Until, d.Reasons, d.Findings, d.Inputs = verdict(a.reasons), a.until, a.reasons, a.findings, a.inputs()
 	slices.SortStableFunc(d.Reasons, func(x, y Reason) int { return x.weight() - y.weight() })
 	return d
+}
+
+// inputs are the digests of what was decided on.
+func (a *asking) inputs() Inputs {
+	in := Inputs{Index: a.c.Knowledge.Index.Revision, Rules: a.rules.Version, Waivers: a.c.WaiversDigest}
+	if a.c.Evidence != nil {
+		in.Evidence = a.c.Evidence.ID
+	}
+	return in
 }
 
 // asking is one run of Decide.
@@ -75,7 +86,7 @@ type asking struct {
 // is none, and what this program does not know is judged as something new.
 func occasion(c *Case) Occasion {
 	switch o := c.Question.Occasion; {
-	case o == OccasionCheck, o == OccasionPromote, o == OccasionRunning, o == OccasionLogin:
+	case o == OccasionCheck, o == OccasionPromote, o == OccasionRunning, o.actsOnRunning():
 		return o
 	case o == OccasionRestart && c.History.LetIn != nil:
 		return o
@@ -89,12 +100,9 @@ func (a *asking) environment() string { return a.rules.Environments[a.env] }
 
 // concerns reports whether the row is asked on this occasion.
 func (a *asking) concerns(row *Rule) bool {
-	if a.occasion == OccasionLogin {
-		return row.Name == "login"
-	}
 	enters := a.occasion == OccasionPromote || a.occasion == OccasionAdmit
 	switch row.Name {
-	case "run-unknown", "change", "login", "replace-after":
+	case RuleRunUnknown, RuleRunUnjudged, RuleChange, RuleLogin, RuleReplaceAfter, RuleReplaceDeadline, RuleRebuildAfter, RuleAfterDeadline:
 		return false
 	case "restart", "mend-within", "improves": // they are asked about what the others say
 		return false
@@ -142,6 +150,7 @@ func (a *asking) row(row *Rule) {
 	switch why.Outcome {
 	case Fail, Unknown:
 		a.temper(row, &why)
+		a.graced(row, &why)
 	default:
 		why.Effect, why.Fix = EffectNone, ""
 	}

@@ -78,7 +78,7 @@ func anyRules(t *rapid.T) *Rules {
 // anyPast draws an occasion, what the workload sets, and what happened before.
 func anyPast(t *rapid.T, c *Case) {
 	c.Question.Occasion = rapid.SampledFrom([]Occasion{
-		OccasionCheck, OccasionPromote, OccasionAdmit, OccasionRestart, OccasionRunning, OccasionLogin, "", OccasionChange,
+		OccasionCheck, OccasionPromote, OccasionAdmit, OccasionRestart, OccasionRunning, OccasionLogin, "", "elsewhen",
 	}).Draw(t, "occasion")
 	c.Question.Place.Environment = rapid.SampledFrom([]string{"dev", "prod"}).Draw(t, "environment")
 	c.Question.Privileged = rapid.Bool().Draw(t, "privileged")

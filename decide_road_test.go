@@ -199,9 +199,12 @@ func TestWhatIsAsked(t *testing.T) {
 		{OccasionRestart, func(c *Case) { c.History.LetIn = &LetIn{} }, "privileged added-capabilities host-access own-command mend-within"},
 		{OccasionRestart, func(*Case) {}, "promoted frozen privileged added-capabilities host-access own-command"},
 		{OccasionRunning, func(*Case) {}, "privileged added-capabilities host-access own-command mend-within"},
-		{OccasionChange, func(*Case) {}, "promoted frozen privileged added-capabilities host-access own-command"},
+		{"elsewhen", func(*Case) {}, "promoted frozen privileged added-capabilities host-access own-command"},
 		{OccasionAdmit, func(c *Case) { c.Evidence = nil }, "promoted frozen privileged added-capabilities host-access own-command"},
 		{OccasionLogin, func(*Case) {}, "login"},
+		{OccasionChange, func(*Case) {}, "change"},
+		{OccasionExecute, func(*Case) {}, "run-unknown"},
+		{OccasionExecute, func(c *Case) { c.Question.Execution = &Execution{Unjudged: "too large"} }, "run-unjudged"},
 	}
 	for _, test := range tests {
 		c := past(test.occasion)
@@ -220,7 +223,7 @@ func TestWhatIsAsked(t *testing.T) {
 		if !cmp.Equal(sorted(got), sorted(strings.Fields(test.asked))) {
 			t.Errorf("%s asks %v, want %s", test.occasion, got, test.asked)
 		}
-		if asked["cvss"] != (test.occasion != OccasionLogin && c.Evidence != nil) || asked["unseen"] != (test.occasion != OccasionLogin) {
+		if act := test.occasion.actsOnRunning(); asked["cvss"] != (!act && c.Evidence != nil) || asked["unseen"] == act {
 			t.Errorf("%s asks %v", test.occasion, asked)
 		}
 	}

@@ -28,8 +28,14 @@ func (q *query) ask() {
 		q.settings()
 	case RuleMendWithin:
 		q.mend()
-	case "login":
+	case RuleLogin:
 		q.login()
+	case RuleRunUnknown:
+		q.runUnknown()
+	case RuleRunUnjudged:
+		q.runUnjudged()
+	case RuleChange:
+		q.change()
 	case "unseen":
 		q.unseen()
 	case "cvss", "unfixable", "known-exploited", "epss", "unscored", "fix-available-for":

@@ -171,19 +171,3 @@ func (q *query) excused(f *Finding) bool {
 	}
 	return false
 }
-
-// login judges a person's way into what runs. Nothing that runs is stopped by it:
-// the attempt is.
-func (q *query) login() {
-	seen := "a person gets in"
-	if l := q.c.Question.Login; l != nil {
-		seen = string(l.Kind)
-		if l.By != "" {
-			seen += " by " + l.By
-		}
-	}
-	if q.why.Effect = EffectRefuse; q.cell.Effect.Soft() {
-		q.why.Effect = EffectWarn
-	}
-	q.failUnlessWaived(seen, "change the image and redeploy; a class or place of the rules may allow logins")
-}

@@ -39,6 +39,8 @@ const (
 	TakesWait                   // at least 24h
 	TakesApprovals              // 2 of release
 	TakesLeave                  // approve, refuse: what "allow" gives at once
+	TakesDenial                 // alert, block: of an act that nobody could judge
+	TakesEnd                    // stop; "keep" stands for "allow"
 )
 
 // Limited reports whether a cell holds a limit.
@@ -97,10 +99,14 @@ func Measures() []Measure {
 		{Name: "host-access", Takes: TakesEffect, Of: OfWorkload, List: "allow", Optional: true, About: "the workload shares a namespace of the node or mounts a path of it that is not listed"},
 		{Name: "own-command", Takes: TakesEffect, Of: OfWorkload, About: "the workload runs another program than the image names"},
 		{Name: "restart", Takes: TakesEffect, Of: OfRunning, About: "whether what would be refused if it were new may start again, because it was let in before"},
-		{Name: "run-unknown", Takes: TakesAct, Of: OfRunning, About: "something is executed that is not in the artifact"},
-		{Name: "change", Takes: TakesAct, Of: OfRunning, About: "a file differs from the artifact"},
-		{Name: "login", Takes: TakesAct, Of: OfRunning, About: "a person gets in: exec, attach, debug, SSH, Telnet"},
-		{Name: "replace-after", Takes: TakesTime, Of: OfRunning, About: "something has run for longer than the limit"},
+		{Name: RuleRunUnknown, Takes: TakesAct, Of: OfRunning, About: "something is executed that is not in the artifact"},
+		{Name: RuleRunUnjudged, Takes: TakesDenial, Of: OfRunning, About: "something is executed, and nobody could tell in time whether it is in the artifact"},
+		{Name: RuleChange, Takes: TakesAct, Of: OfRunning, About: "a file differs from the artifact"},
+		{Name: RuleLogin, Takes: TakesAct, Of: OfRunning, About: "a person gets in: exec, attach, debug, SSH, Telnet"},
+		{Name: RuleReplaceAfter, Takes: TakesTime, Of: OfRunning, About: "something has run for longer than the limit, and is replaced in its time"},
+		{Name: RuleReplaceDeadline, Takes: TakesTime, Of: OfRunning, About: "something has run for longer than the limit, and is replaced regardless"},
+		{Name: RuleRebuildAfter, Takes: TakesTime, Of: OfRunning, About: "the image of something that runs was built longer ago than the limit"},
+		{Name: RuleAfterDeadline, Takes: TakesEnd, Of: OfRunning, About: "something is past its deadline, and what would follow it is not let in"},
 	}
 }
 

@@ -1,5 +1,7 @@
 package touchstone
 
+import "time"
+
 // Place is where something is to run. What the place is comes from whoever
 // runs it, never from the artifact; what a workload says of itself can only
 // make it stricter.
@@ -64,6 +66,9 @@ type Question struct {
 	Settings
 	// Login is set when the occasion is a login.
 	Login *Login `json:"login,omitempty"`
+	// Started is when what runs began, for the grace period of a row; zero where
+	// nobody knows, which grants none.
+	Started time.Time `json:"started,omitzero"`
 	// Drift is set when the occasion is a change, Execution when it is to execute.
 	Drift     *Drift     `json:"drift,omitempty"`
 	Execution *Execution `json:"execution,omitempty"`

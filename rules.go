@@ -28,6 +28,14 @@ type Rules struct {
 	// that they name; an environment that none names is always open. A freeze
 	// beats a window.
 	Windows []Freeze
+	// Writable are the places of what runs that are written to as a matter of
+	// course.
+	Writable []Writable
+	// Guard and Replace hold what the rules say to a guard, and about replacing what
+	// runs. Rules that were not loaded from a file begin with DefaultGuarding and
+	// DefaultReplacing.
+	Guard   Guarding
+	Replace Replacing
 	// VEXAuthors are those whose VEX statements count, as documents name them.
 	VEXAuthors []string
 }
@@ -45,6 +53,11 @@ type Rule struct {
 	// From is when the rule begins to refuse; until then it warns. Zero means
 	// always.
 	From time.Time
+	// Grace is for how long after the start of what runs a row about acts on it only
+	// alerts where it would block or kill.
+	Grace time.Duration
+	// ThroughFreezes is true for a deadline that no freeze holds up.
+	ThroughFreezes bool
 	// List holds the names that the rule is about: packages, licences,
 	// registries, paths; patterns for MatchName where the measure says so.
 	List []string

@@ -2,6 +2,7 @@ package touchstone
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -68,6 +69,22 @@ func (w *Waiver) covers(m *Match) bool {
 	return (w.Advisory == "" || m.Named(w.Advisory)) &&
 		(w.Package == "" || w.Package == m.Package.Name || w.Package == m.Package.PURL) &&
 		(w.Advisory != "" || w.Package != "")
+}
+
+// coversContent is covers for something that is executed or has changed: the waiver
+// names its path, or the digest of its content. A path that looks like a digest is
+// none.
+func (w *Waiver) coversContent(path string, content Digest) bool {
+	switch {
+	case w.WholeRule:
+		return true
+	case w.Package == "" || path == "":
+		return false
+	case Digest(w.Package).Valid():
+		return content == Digest(w.Package)
+	default:
+		return strings.TrimPrefix(w.Package, "/") == path
+	}
 }
 
 // coversThing is covers for what is not a match: a package, a path, a licence.
