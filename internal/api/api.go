@@ -19,7 +19,7 @@ import (
 	"touchstone.dev/touchstone/internal/release"
 )
 
-// Role is what a token may do; each role may do what those before it may.
+// Role is what a token may do; each role of Roles may do what those before it may.
 type Role string
 
 // The roles, least first.
@@ -30,7 +30,12 @@ const (
 	Admin     Role = "admin"     // tokens, modes, backups
 )
 
-// Roles lists the roles, least first.
+// Guard is the role of the agent on a node. It stands beside the others: it may do
+// nothing of what they may, nor they anything of what it may, and it may do that for
+// one node alone.
+const Guard Role = "guard"
+
+// Roles lists the roles of people and pipelines, least first.
 func Roles() []Role { return []Role{Viewer, Developer, Approver, Admin} }
 
 // Route is one thing that the server does.
@@ -83,6 +88,16 @@ func Routes() []Route {
 		{"POST", "/v1/freezes/{id}/thaw", Approver, "End a freeze before its time", nil, Remark{}, nil, false, true},
 		{"GET", "/v1/rules", Viewer, "The rules in force", nil, nil, Rules{}, false, false},
 		{"POST", "/v1/simulations", Developer, "What other rules, a waiver or advisories would change", nil, SimulationAsk{}, gate.Simulation{}, false, false},
+
+		{"GET", "/v1/guard/ground", Guard, "What the guard of a node judges by; with since, as soon as it is another", []string{"node", "since"}, nil, GuardGround{}, false, false},
+		{"GET", "/v1/guard/manifests/{config}", Guard, "What is known of an image's files, by the digest of its config and its layers' diff IDs", []string{"node", "layer", "image"}, nil, GuardManifest{}, false, false},
+		{"GET", "/v1/guard/manifests/{config}/files", Guard, "The manifest of its files itself, which never changes", []string{"node", "layer"}, nil, nil, false, false},
+		{"POST", "/v1/guard/events", Guard, "Tell what was seen on the node; what is sent again counts once", nil, GuardEvents{}, GuardReceipts{}, false, false},
+		{"POST", "/v1/guard/successor", Guard, "Whether the pod that would follow one of the node's would be let in; nothing is done", nil, GuardPodAsk{}, GuardSuccessor{}, false, false},
+		{"POST", "/v1/guard/evictions", Guard, "Evict a pod of the node, where one that may run would follow it", nil, GuardEviction{}, GuardEvicted{}, false, false},
+		{"GET", "/v1/guard/events", Viewer, "What guards have seen, the newest first", pages("namespace", "workload", "node", "kind", "action", "artifact"), nil, Page[touchstone.RuntimeEvent]{}, false, false},
+		{"GET", "/v1/guard/events/{id}", Viewer, "One thing that a guard has seen", nil, nil, touchstone.RuntimeEvent{}, false, false},
+		{"GET", "/v1/guards", Viewer, "Guards by node, and when each was last heard", nil, nil, Page[GuardState]{}, false, false},
 
 		{"GET", "/v1/namespaces", Viewer, "Namespaces, and whether their rules are enforced", []string{"cluster"}, nil, Page[gate.Mode]{}, false, false},
 		{"PUT", "/v1/namespaces/{namespace}", Admin, "Report or enforce", nil, ModeAsk{}, ModeAnswer{}, false, true},
@@ -218,10 +233,11 @@ type Replay struct {
 
 // Event is something that happens.
 type Event struct {
-	Kind     string    `json:"kind"` // decision, scan
-	At       time.Time `json:"at"`
-	Decision *Decision `json:"decision,omitempty"`
-	Scan     *Scan     `json:"scan,omitempty"`
+	Kind     string                   `json:"kind"` // decision, scan, guard
+	At       time.Time                `json:"at"`
+	Decision *Decision                `json:"decision,omitempty"`
+	Scan     *Scan                    `json:"scan,omitempty"`
+	Guard    *touchstone.RuntimeEvent `json:"guard,omitempty"`
 }
 
 // WaiverFile is a file of waivers, as it lies beside a rules file.
@@ -300,7 +316,9 @@ type TokenAsk struct {
 	Role   Role     `json:"role"`
 	// Scope names environments; empty is for all. A token changes and asks
 	// nothing outside its scope, and reads everything.
-	Scope   []string  `json:"scope,omitempty"`
+	Scope []string `json:"scope,omitempty"`
+	// Node is whose guard the token is for; a guard's needs it, and no other has it.
+	Node    string    `json:"node,omitempty"`
 	Expires time.Time `json:"expires,omitzero"` // 90 days from now when zero, 366 at most
 }
 
@@ -311,6 +329,7 @@ type Token struct {
 	Groups  []string  `json:"groups,omitempty"`
 	Role    Role      `json:"role"`
 	Scope   []string  `json:"scope,omitempty"`
+	Node    string    `json:"node,omitempty"` // of a guard
 	Expires time.Time `json:"expires"`
 	Revoked time.Time `json:"revoked,omitzero"`
 	Secret  string    `json:"secret,omitempty"` // told once

@@ -28,6 +28,9 @@ import (
 type Client struct {
 	Base  string // "https://touchstone.example:8443"
 	Token string // empty for what anybody may call
+	// TokenFile holds the token instead. It is read for each call: what keeps it
+	// there (a kubelet) may put another in its place at any time.
+	TokenFile string
 	// HTTP carries the calls; Pinned makes one. nil trusts the system's
 	// authorities.
 	HTTP *http.Client
@@ -145,10 +148,22 @@ func (c *Client) safe() error {
 		return fmt.Errorf("%q is no address of a server\nhint: as in https://touchstone.example:8443", c.Base)
 	}
 	ip := net.ParseIP(u.Hostname())
-	if u.Scheme == "http" && c.Token != "" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if u.Scheme == "http" && c.Token+c.TokenFile != "" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("the token is not sent to %s without TLS\nhint: use https://", c.Base)
 	}
 	return nil
+}
+
+// token returns what the call carries.
+func (c *Client) token() (string, error) {
+	if c.TokenFile == "" {
+		return c.Token, nil
+	}
+	data, err := os.ReadFile(c.TokenFile)
+	if err != nil {
+		return "", fmt.Errorf("reading the token: %w", err)
+	}
+	return strings.TrimSpace(string(data)), nil
 }
 
 // once makes one attempt, and says whether another may help, and after how long.
@@ -198,8 +213,12 @@ func (c *Client) send(ctx context.Context, what call, body []byte, key string) (
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
+	token, err := c.token()
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	if c.HTTP != nil {
 		return c.HTTP.Do(req)

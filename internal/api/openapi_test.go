@@ -131,6 +131,10 @@ func (w *writer) operation(r *Route, problem object) object {
 			p["schema"], p["description"] = object{"type": "array", "items": object{"type": "string"}}, "NAME=VALUE, repeated"
 		case "after":
 			p["description"] = "next of the page before"
+		case "layer":
+			p["schema"], p["description"] = object{"type": "array", "items": object{"type": "string"}}, "a diff ID, repeated, bottom first"
+		case "since":
+			p["description"] = "version of the answer before"
 		}
 		parameters = append(parameters, p)
 	}
@@ -163,6 +167,8 @@ func (w *writer) responses(r *Route, problem object) object {
 		ok["content"] = w.content("text/event-stream", r.Response)
 	case r.Path == "/metrics":
 		ok["content"] = object{"text/plain": object{"schema": object{"type": "string"}}}
+	case strings.HasSuffix(r.Path, "/files"):
+		ok["content"] = object{"application/octet-stream": object{}}
 	case r.Response != nil:
 		ok["content"] = w.content("application/json", r.Response)
 	default:
