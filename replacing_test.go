@@ -60,3 +60,26 @@ func TestLawAShareIsWithinTheWhole(t *testing.T) {
 		}
 	})
 }
+
+func TestWaived(t *testing.T) {
+	r := table(rule(RuleReplaceAfter, within(day)))
+	p, a := Place{Environment: "prod"}, Artifact{Name: "shop/cart"}
+	waivers := []Waiver{
+		{ID: "part", Rule: RuleReplaceAfter, Package: "x", Until: noon.Add(9 * day)},
+		{ID: "soon", Rule: RuleReplaceAfter, WholeRule: true, Until: noon.Add(time.Hour)},
+		{ID: "later", Rule: RuleReplaceAfter, WholeRule: true, Artifact: "shop/*", Environments: []string{"prod"}, Until: noon.Add(day)},
+		{ID: "else", Rule: RuleReplaceDeadline, WholeRule: true, Until: noon.Add(day)},
+	}
+	for ahead, want := range map[time.Duration]string{0: "later", 30 * time.Minute: "later", day: ""} {
+		if w, ok := r.Waived(RuleReplaceAfter, &p, &a, waivers, noon.Add(ahead)); w.ID != want || ok != (want != "") {
+			t.Errorf("after %v: %q", ahead, w.ID)
+		}
+	}
+	if w, _ := r.Waived(RuleReplaceAfter, &Place{Environment: "dev"}, &a, waivers, noon); w.ID != "soon" {
+		t.Errorf("in dev: %q", w.ID)
+	}
+	r.Waiving.Never = []string{RuleReplaceAfter}
+	if w, ok := r.Waived(RuleReplaceAfter, &p, &a, waivers, noon); ok {
+		t.Errorf("never waived: %q", w.ID)
+	}
+}

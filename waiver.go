@@ -48,6 +48,26 @@ func (w *Waiver) names(a *Artifact) bool {
 		a.Name != "" && MatchName(w.Artifact, a.Name)
 }
 
+// Waived returns the waiver that sets the whole row aside for the artifact in the
+// place at now, the last to lapse where there are several. It reports false where
+// there is none, and for a row that is never waived. Decide asks by itself; this is
+// for the rows that it is not asked about.
+func (r *Rules) Waived(name string, p *Place, a *Artifact, waivers []Waiver, now time.Time) (Waiver, bool) {
+	var found *Waiver
+	if !slices.Contains(r.Waiving.Never, name) {
+		for i := range waivers {
+			w := &waivers[i]
+			if w.WholeRule && w.live(name, r.Environments[r.environment(p.Environment)], a, now) && (found == nil || w.Until.After(found.Until)) {
+				found = w
+			}
+		}
+	}
+	if found == nil {
+		return Waiver{}, false
+	}
+	return *found, true
+}
+
 // bounded reports whether something about a match ends the waiver, besides time.
 func (w *Waiver) bounded() bool { return w.ScoreAbove > 0 || w.UntilFix || w.UnlessExploited }
 

@@ -15,7 +15,7 @@ import (
 // A cell says what happens in one environment:
 //
 //	cell   = action [ "after" time ]
-//	action = "any" | "allow" | effect | limit [ "else" effect ]
+//	action = "any" | "allow" | "keep" | effect | limit [ "else" effect ]
 //	limit  = ( "at most" | "<=" | "below" | "<" ) ( number | time ) | ( "at least" | ">=" ) time
 //	       | digits "of" group
 //	time   = digits ( "d" | "h" )
@@ -55,7 +55,7 @@ func (r *reader) cellOf(n *node, m touchstone.Measure) (touchstone.Cell, bool) {
 }
 
 func (r *reader) action(n *node, s string, m touchstone.Measure) (touchstone.Cell, bool) {
-	if s == "any" || s == "allow" {
+	if s == "any" || s == "allow" || s == keep && m.Takes == touchstone.TakesEnd {
 		return touchstone.Cell{Effect: touchstone.EffectNone}, true
 	}
 	if !m.Takes.Limited() {
@@ -200,7 +200,7 @@ func (r *reader) badCell(n *node, m touchstone.Measure) {
 	days := spokenTime.ReplaceAllString(text, "$1$2")
 	parts := abovePattern.FindStringSubmatch(text)
 	_, notNumber := strconv.ParseFloat(text, 64)
-	near := nearest(first, append(words(effects(m)), "any", "allow"))
+	near := nearest(first, append(words(effects(m)), "any", "allow", mildest(m)))
 	switch {
 	case m.Takes == touchstone.TakesWait && timePattern.MatchString(days):
 		hint = "did you mean at least " + days + "?"
@@ -227,6 +227,10 @@ func effects(m touchstone.Measure) []touchstone.Effect {
 	switch m.Takes {
 	case touchstone.TakesAct:
 		return []touchstone.Effect{touchstone.EffectAlert, touchstone.EffectBlock, touchstone.EffectKill}
+	case touchstone.TakesDenial:
+		return []touchstone.Effect{touchstone.EffectAlert, touchstone.EffectBlock}
+	case touchstone.TakesEnd:
+		return []touchstone.Effect{touchstone.EffectStop}
 	case touchstone.TakesLeave:
 		return []touchstone.Effect{touchstone.EffectApprove, touchstone.EffectRefuse}
 	case touchstone.TakesApprovals:
@@ -253,6 +257,10 @@ func takes(m touchstone.Measure) string {
 		return "any, at most 30d, below 24h, at most 30d else warn"
 	case touchstone.TakesAct:
 		return "allow, alert, block or kill"
+	case touchstone.TakesDenial:
+		return "allow, alert or block; what nobody could judge is no reason to stop a container"
+	case touchstone.TakesEnd:
+		return "keep or stop"
 	case touchstone.TakesWait:
 		return "any, at least 24h, at least 7d else warn"
 	case touchstone.TakesApprovals:

@@ -39,7 +39,7 @@ type loader struct {
 
 // fileKeys are the keys of a rules file, in the order in which people read them.
 func fileKeys() []string {
-	return []string{"version", "environments", "places", "rules", "freezes", "windows", "classes", "waivers", "names", "vex"}
+	return []string{"version", "environments", "places", "rules", "freezes", "windows", "classes", "writable", "guard", "replace", "waivers", "names", "vex"}
 }
 
 // later returns what a word means that a coming version will know, or "".
@@ -47,7 +47,7 @@ func later(word string) string {
 	switch word {
 	case "signed", "signatures", "signature":
 		return "signatures come later; not a rule yet"
-	case "writable", "replace-deadline", "through-freezes", "after-deadline", "platforms", "boundaries", "identity":
+	case "platforms", "boundaries", "identity":
 		return word + " is known, but not built yet"
 	}
 	return ""
@@ -78,6 +78,10 @@ func (l *loader) file(root *node) {
 	l.rules.Freezes = l.calendar(root.get("freezes"), freezeKeys(), "freeze")
 	l.rules.Windows = l.calendar(root.get("windows"), windowKeys(), "window")
 	l.classes(root.get("classes"))
+	l.ages(root)
+	l.writable(root.get("writable"))
+	l.guard(root.get("guard"))
+	l.replace(root.get("replace"))
 	l.waiverPolicy(root.get("waivers"))
 	l.rules.Golden.Waiving.Never = l.rules.Waiving.Never
 	l.copies(root.get("names"))

@@ -62,6 +62,8 @@ vex: {authors: [security@shop.example]}
 		Waiving:    touchstone.WaiverPolicy{Longest: []time.Duration{0, 30 * 24 * time.Hour}, ApprovedBy: "security", Never: []string{"unseen"}},
 		Copies:     map[string][]string{"shop": {"registry.example/shop", "mirror.example/shop"}},
 		VEXAuthors: []string{"security@shop.example"},
+		Guard:      touchstone.DefaultGuarding(),
+		Replace:    touchstone.DefaultReplacing(),
 	}
 	if diff := cmp.Diff(want, r, cmpopts.IgnoreFields(touchstone.Rules{}, "Golden")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

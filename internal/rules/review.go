@@ -60,7 +60,7 @@ func (l *loader) order(e entry, row *touchstone.Rule) {
 		if at == nil {
 			at = e.key
 		}
-		l.warn(at, row.Name+" is milder in "+l.rules.Environments[i]+" ("+row.Cells[i].String()+") than in "+
-			l.rules.Environments[i-1]+" ("+row.Cells[i-1].String()+"), which comes before it", "environments go from mild to strict")
+		l.warn(at, row.Name+" is milder in "+l.rules.Environments[i]+" ("+cellText(row.Name, row.Cells[i])+") than in "+
+			l.rules.Environments[i-1]+" ("+cellText(row.Name, row.Cells[i-1])+"), which comes before it", "environments go from mild to strict")
 	}
 }

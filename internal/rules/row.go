@@ -13,7 +13,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // rowKeys are the keys of a row besides environments and the measure's list.
 func rowKeys() []string {
-	return []string{"when", "because", "owner", "fix", "aligns", "from"}
+	return []string{"when", "because", "owner", "fix", "aligns", "from", "grace", "through-freezes"}
 }
 
 // staleDefault is the limit of stale-advisories when the file has no such row:
@@ -176,6 +176,12 @@ func (l *loader) rowKey(e entry, m touchstone.Measure, rule *touchstone.Rule) {
 		if ok && !rule.From.After(l.now) {
 			l.warn(n, rule.Name+" has refused since "+rule.From.Format(time.DateOnly)+"; from says nothing any more", "take it out")
 		}
+	case key == "grace":
+		l.grace(e, rule)
+	case key == "through-freezes" && rule.Name != touchstone.RuleReplaceDeadline:
+		l.fault(e.key, "the row "+rule.Name+" takes no through-freezes", "it is for replace-deadline: whether a freeze holds even that")
+	case key == "through-freezes":
+		rule.ThroughFreezes = l.yes(n, key)
 	case key == "when":
 		rule.When = l.condition(n)
 	case later(key) != "":
@@ -229,6 +235,8 @@ func (l *loader) cells(key, n *node, m touchstone.Measure) []touchstone.Cell {
 // mildest is what a row says where it is to hold nobody back.
 func mildest(m touchstone.Measure) string {
 	switch {
+	case m.Takes == touchstone.TakesEnd:
+		return keep
 	case m.Takes == touchstone.TakesLeave:
 		return string(touchstone.EffectRefuse) // nothing is let through that would not be without the row
 	case m.Takes.Limited():

@@ -27,7 +27,7 @@ func groups() []group {
 			"package-managers", "interpreters", "network-tools", "debug-tools", "login-daemons", "world-writable", "surface", "executables", "unneeded-libraries"}},
 		{"The road", []string{"promoted", "soak", "approvals", "frozen", "improves"}},
 		{"What the workload sets", []string{"privileged", "added-capabilities", "host-access", "own-command"}},
-		{"What runs", []string{"restart", "run-unknown", "change", "login", "replace-after"}},
+		{"What runs", []string{"restart", "run-unknown", "run-unjudged", "change", "login", "replace-after", "replace-deadline", "after-deadline", "rebuild-after"}},
 	}
 }
 
@@ -110,11 +110,20 @@ func pad(s string, width int) string {
 	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
 }
 
+// keep is what after-deadline says where nothing is to be stopped.
+const keep = "keep"
+
 // cellText is the cell as the file writes it, with "any" where a limit could
 // stand.
 func cellText(name string, c touchstone.Cell) string {
-	if m, ok := measure(name); ok && c.Effect == touchstone.EffectNone && m.Takes.Limited() {
+	m, ok := measure(name)
+	switch {
+	case !ok || c.Effect != touchstone.EffectNone:
+		return c.String()
+	case m.Takes.Limited():
 		return "any"
+	case m.Takes == touchstone.TakesEnd:
+		return keep
 	}
 	return c.String()
 }

@@ -262,7 +262,7 @@ func aboutHoles(m touchstone.Measure) bool {
 func (l *waiverLoader) undivided(rule string) bool {
 	switch rule {
 	case "stale-advisories", "no-golden-base", "old-base", "image-age", "allowed-registries", "runs-as-root",
-		"surface", "executables", "unneeded-libraries", "unseen", "restart", "replace-after",
+		"surface", "executables", "unneeded-libraries", "unseen", "restart", "replace-after", "replace-deadline", "rebuild-after", "after-deadline",
 		"promoted", "soak", "approvals", "frozen", "improves", "privileged", "own-command", "login":
 		return true
 	}
