@@ -225,28 +225,16 @@ func minutes(text string) (int, error) {
 	return hour*60 + minute, nil
 }
 
-// dated is a heading with the times below it.
-type dated struct {
-	title string
-	lines []string
-}
-
 // calendarText says when nothing new enters, and when alone something does.
-func calendarText(r *touchstone.Rules) []dated {
-	var out []dated
-	for _, one := range []struct {
-		title string
-		list  []touchstone.Freeze
-	}{{"Freezes", r.Freezes}, {"Windows", r.Windows}} {
-		d := dated{title: one.title}
-		for i := range one.list {
-			d.lines = append(d.lines, freezeText(&one.list[i]))
-		}
-		if len(d.lines) > 0 {
-			out = append(out, d)
-		}
+func calendarText(r *touchstone.Rules) []titled {
+	freezes, windows := titled{title: "Freezes"}, titled{title: "Windows"}
+	for i := range r.Freezes {
+		freezes.lines = append(freezes.lines, freezeText(&r.Freezes[i]))
 	}
-	return out
+	for i := range r.Windows {
+		windows.lines = append(windows.lines, freezeText(&r.Windows[i]))
+	}
+	return []titled{freezes, windows}
 }
 
 func freezeText(f *touchstone.Freeze) string {
@@ -272,15 +260,4 @@ func freezeText(f *touchstone.Freeze) string {
 		s += fmt.Sprintf(" (owner %s)", f.Owner)
 	}
 	return Printable(s)
-}
-
-// calendar writes the freezes and windows.
-func (p *page) calendar(r *touchstone.Rules) {
-	for _, list := range calendarText(r) {
-		p.b.WriteByte('\n')
-		p.line("%s", p.bold(list.title))
-		for _, s := range list.lines {
-			p.line("  %s", s)
-		}
-	}
 }

@@ -23,6 +23,9 @@ type Case struct {
 	// Verdict is what is expected in the place of Given; "" when only Road or
 	// Rules are.
 	Verdict touchstone.Verdict
+	// Action is what is expected to be done about an act on what runs; "" where
+	// nothing is said of it.
+	Action touchstone.Effect
 	// Road is what is expected in environments, by name.
 	Road map[string]touchstone.Verdict
 	// Rules is what is expected of single rules in the place of Given: an
@@ -36,6 +39,10 @@ const notAsked = "not-asked"
 
 func verdicts() []string {
 	return words([]touchstone.Verdict{touchstone.Allowed, touchstone.Undecided, touchstone.Refused})
+}
+
+func actions() []string {
+	return words([]touchstone.Effect{touchstone.EffectNone, touchstone.EffectAlert, touchstone.EffectBlock, touchstone.EffectKill})
 }
 
 func expectations() []string {
@@ -98,11 +105,14 @@ func (l *caseLoader) testCase(n *node) Case {
 }
 
 func (l *caseLoader) expect(n *node, c *Case) {
-	if !l.keys(n, []string{"verdict", "road", "rules"}, "expect") {
+	if !l.keys(n, []string{"verdict", "action", "road", "rules"}, "expect") {
 		return
 	}
 	if v := n.get("verdict"); v != nil {
 		c.Verdict = touchstone.Verdict(l.oneOf(v, "the verdict", verdicts()))
+	}
+	if a := n.get("action"); a != nil {
+		c.Action = touchstone.Effect(l.oneOf(a, "the action", actions()))
 	}
 	if road := n.get("road"); road != nil {
 		c.Road = map[string]touchstone.Verdict{}
@@ -124,7 +134,7 @@ func (l *caseLoader) expect(n *node, c *Case) {
 			c.Rules[e.key.text] = l.oneOf(e.value, "what is expected of "+e.key.text, expectations())
 		})
 	}
-	if c.Verdict == "" && len(c.Road) == 0 && len(c.Rules) == 0 {
+	if c.Verdict == "" && c.Action == "" && len(c.Road) == 0 && len(c.Rules) == 0 {
 		l.fault(n, "the case expects nothing", "expect: {verdict: refused}")
 	}
 }
@@ -186,6 +196,9 @@ func run(r *touchstone.Rules, c *Case) []string {
 	d := touchstone.Decide(r, &c.Given)
 	if c.Verdict != "" && d.Verdict != c.Verdict {
 		wrong = append(wrong, differs(d.Place.Environment, string(c.Verdict), &d))
+	}
+	if c.Action != "" && d.Action != c.Action {
+		wrong = append(wrong, fmt.Sprintf("in %s the action is %s, expected %s", Printable(d.Place.Environment), orElse(string(d.Action), "none of these"), c.Action))
 	}
 	for _, env := range r.Environments {
 		want, ok := c.Road[env]

@@ -12,7 +12,7 @@ import (
 // givenKeys are what a case may say besides the fields of the evidence.
 func givenKeys() []string {
 	return []string{"artifact", "environment", "place", "occasion", "user", "at", "unseen", "problem", "false",
-		"workload", "settings", "login", "promoted", "asker", "approvals", "freezes", "let-in", "runs", "findings", "glass",
+		"workload", "settings", "login", "drift", "execution", "started", "promoted", "asker", "approvals", "freezes", "let-in", "runs", "findings", "glass",
 		"matches", "upgrades", "coverage", "confirmed", "index", "lineage", "waivers"}
 }
 

@@ -131,6 +131,8 @@ func TestShow(t *testing.T) {
 		"hostile.txt":  func(b *bytes.Buffer) error { return Show(b, hostile, 100, false) },
 		"hostile.md":   func(b *bytes.Buffer) error { return ShowMarkdown(b, hostile) },
 		"waivers.txt":  func(b *bytes.Buffer) error { return Show(b, load(t, "testdata/waivers/rules.yaml"), 100, false) },
+		"running.txt":  func(b *bytes.Buffer) error { return Show(b, load(t, "testdata/show/running.yaml"), 100, false) },
+		"running.md":   func(b *bytes.Buffer) error { return ShowMarkdown(b, load(t, "testdata/show/running.yaml")) },
 		"warnings.txt": func(b *bytes.Buffer) error { return Show(b, load(t, "testdata/rules/warnings.yaml"), 100, false) },
 	} {
 		t.Run(name, func(t *testing.T) {

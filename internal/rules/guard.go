@@ -224,3 +224,75 @@ func (l *loader) grace(e entry, rule *touchstone.Rule) {
 	}
 	rule.Grace = d
 }
+
+// watched reports whether the rules ask about acts on what runs.
+func watched(r *touchstone.Rules) bool {
+	for _, name := range []string{touchstone.RuleRunUnknown, touchstone.RuleRunUnjudged, touchstone.RuleChange, touchstone.RuleLogin} {
+		if r.Row(name) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// writableText says where what runs may write.
+func writableText(r *touchstone.Rules) titled {
+	out := titled{title: "Writable places (only what can be executed counts there)"}
+	for i := range r.Writable {
+		w := &r.Writable[i]
+		var at []string
+		for _, word := range []struct{ what, value string }{{"", w.Image}, {"cluster ", w.Cluster}, {"namespace ", w.Namespace}, {"", string(w.Class)}, {"in ", strings.Join(w.Environments, ", ")}} {
+			if word.value != "" {
+				at = append(at, word.what+word.value)
+			}
+		}
+		s := orElse(strings.Join(at, ", "), "anything") + ": " + strings.Join(w.Paths, ", ") + ", because " + w.Because
+		if w.Owner != "" {
+			s += " (owner " + w.Owner + ")"
+		}
+		out.lines = append(out.lines, Printable(s))
+	}
+	return out
+}
+
+// guardText says what a guard keeps to.
+func guardText(r *touchstone.Rules) titled {
+	out, g := titled{title: "The guard"}, &r.Guard
+	if !watched(r) {
+		return out
+	}
+	keeps := "keeps " + sizeText(g.KeepFiles) + " of changed executables as evidence"
+	if g.KeepData {
+		keeps += ", and of other files"
+	}
+	run := "kill acts as block for " + touchstone.Days(g.DryRun) + " of clean days first"
+	if g.DryRun == 0 {
+		run = "kill kills at once"
+	}
+	stops := "stops at most " + itoa(g.MostStops) + " containers of a node in a minute, and only alerts beyond"
+	if g.MostStops == 0 {
+		stops = "stops no container"
+	}
+	if g.KeepFiles == 0 {
+		keeps = "keeps no files as evidence"
+	}
+	out.lines = []string{keeps, stops, run}
+	for _, m := range g.Managed {
+		out.lines = append(out.lines, Printable("changes by "+m.By+" ("+m.Program+") are no drift"))
+	}
+	return out
+}
+
+// sizeText writes a size as the file does.
+func sizeText(n int64) string {
+	switch {
+	case n > 0 && n%1e9 == 0:
+		return strconv.FormatInt(n/1e9, 10) + "GB"
+	case n > 0 && n%1e6 == 0:
+		return strconv.FormatInt(n/1e6, 10) + "MB"
+	case n > 0 && n%1e3 == 0:
+		return strconv.FormatInt(n/1e3, 10) + "kB"
+	default:
+		return strconv.FormatInt(n, 10) + "B"
+	}
+}

@@ -32,7 +32,7 @@ func ShowMarkdown(w io.Writer, r *touchstone.Rules) error {
 			p.line("| %s | %s |", strings.Join(cells, " | "), strings.Join(why, "<br>"))
 		}
 	}
-	for _, list := range calendarText(r) {
+	for _, list := range lists(r) {
 		p.line("\n## %s\n", list.title)
 		for _, s := range list.lines {
 			p.line("- %s", cellMarkdown(s))

@@ -9,7 +9,7 @@ import (
 
 func occasions() []string {
 	return words([]touchstone.Occasion{touchstone.OccasionCheck, touchstone.OccasionPromote, touchstone.OccasionAdmit,
-		touchstone.OccasionRestart, touchstone.OccasionRunning, touchstone.OccasionLogin})
+		touchstone.OccasionRestart, touchstone.OccasionRunning, touchstone.OccasionLogin, touchstone.OccasionChange, touchstone.OccasionExecute})
 }
 
 // workload reads what is to run the artifact, and what it sets.
@@ -24,6 +24,13 @@ func (g *giving) workload(n *node) {
 	if v := n.get("login"); v != nil {
 		g.decode(v, reflect.ValueOf(&q.Login).Elem(), "login")
 	}
+	if v := n.get("drift"); v != nil {
+		g.decode(v, reflect.ValueOf(&q.Drift).Elem(), "drift")
+	}
+	if v := n.get("execution"); v != nil {
+		g.decode(v, reflect.ValueOf(&q.Execution).Elem(), "execution")
+	}
+	q.Started = g.moment(n, "started", q.Started)
 }
 
 // history reads what happened before. A server keeps it, but for a check without

@@ -143,3 +143,37 @@ func (l *loader) vex(n *node) {
 		l.rules.VEXAuthors, _ = l.words(authors, "authors")
 	}
 }
+
+func (p *page) policy(r *touchstone.Rules) {
+	p.b.WriteByte('\n')
+	p.line("%s", p.bold("Waivers"))
+	for _, s := range policyText(r) {
+		p.line("  %s", s)
+	}
+}
+
+// policyText says how far waivers may go, one sentence after the other.
+func policyText(r *touchstone.Rules) []string {
+	var out, longest []string
+	for i, d := range r.Waiving.Longest {
+		if d > 0 {
+			longest = append(longest, Printable(r.Environments[i])+" "+touchstone.Days(d))
+		}
+	}
+	if len(longest) > 0 {
+		out = append(out, "run at most: "+strings.Join(longest, ", "))
+	}
+	if r.Waiving.ApprovedBy != "" {
+		out = append(out, "need the approval of "+Printable(r.Waiving.ApprovedBy))
+	}
+	if len(r.Waiving.Never) > 0 {
+		out = append(out, "never for: "+Printable(strings.Join(r.Waiving.Never, ", ")))
+	}
+	if d := r.Waiving.Announce; d > 0 {
+		out = append(out, "are announced "+touchstone.Days(d)+" before they lapse")
+	}
+	if len(out) == 0 {
+		out = append(out, "anybody, for as long as they like: the rules do not bound them")
+	}
+	return out
+}

@@ -115,9 +115,9 @@ func (l *loader) ages(root *node) {
 		return
 	}
 	table := root.get("rules")
-	late := table.get(touchstone.RuleReplaceDeadline)
 	if after == nil {
-		l.fault(late, "the rules have a "+touchstone.RuleReplaceDeadline+" and no "+touchstone.RuleReplaceAfter+": nothing would be replaced before it must be",
+		i := slices.IndexFunc(table.entries, func(e entry) bool { return e.key.text == touchstone.RuleReplaceDeadline })
+		l.fault(table.entries[i].key, "the rules have a "+touchstone.RuleReplaceDeadline+" and no "+touchstone.RuleReplaceAfter+": nothing would be replaced before it must be",
 			"add the row: replace-after: {others: any, "+l.last()+": at most 7d}")
 		return
 	}
@@ -168,4 +168,32 @@ func cellNode(row *node, env string) *node {
 		return at
 	}
 	return row.get("others")
+}
+
+// replaced reports whether the rules replace what runs by its age.
+func replaced(r *touchstone.Rules) bool {
+	return r.Row(touchstone.RuleReplaceAfter) != nil || r.Row(touchstone.RuleReplaceDeadline) != nil
+}
+
+// replaceText says how what runs is replaced.
+func replaceText(r *touchstone.Rules) titled {
+	out := titled{title: "Replacing"}
+	if !replaced(r) {
+		return out
+	}
+	b := &r.Replace.Budget
+	part := func(s touchstone.Share, of string) string {
+		if s == (touchstone.Share{}) {
+			return "any number of a " + of
+		}
+		return s.String() + " of a " + of
+	}
+	out.lines = append(out.lines, "at a time: "+part(b.Workload, "workload")+", "+part(b.Namespace, "namespace")+", "+part(b.Cluster, "cluster"))
+	for i := range r.Replace.Windows {
+		out.lines = append(out.lines, "window of "+freezeText(&r.Replace.Windows[i]))
+	}
+	if d := r.Replace.Announce; d > 0 && r.Row(touchstone.RuleReplaceDeadline) != nil {
+		out.lines = append(out.lines, "a deadline is announced "+touchstone.Days(d)+" before")
+	}
+	return out
 }

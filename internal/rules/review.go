@@ -30,6 +30,35 @@ func (l *loader) review(root *node) {
 		}
 	}
 	l.unasked(root)
+	l.idle(root)
+}
+
+// idle warns of what nothing in the rules makes use of.
+func (l *loader) idle(root *node) {
+	for _, e := range root.entries {
+		switch key := e.key.text; {
+		case (key == "writable" || key == "guard") && !watched(l.rules):
+			l.warn(e.key, key+" says nothing without the rows about acts on what runs", "add the row: change: {others: alert}")
+		case key == "replace" && !replaced(l.rules):
+			l.warn(e.key, "replace says nothing without the row replace-after", "add the row: replace-after: {others: any, "+l.last()+": at most 7d}")
+		}
+	}
+	for _, e := range root.get("rules").entries {
+		row := l.rules.Row(e.key.text)
+		switch {
+		case row.Name == touchstone.RuleAfterDeadline && l.rules.Row(touchstone.RuleReplaceDeadline) == nil:
+			l.warn(e.key, "after-deadline says nothing without the row replace-deadline", "add the row: replace-deadline: {others: any, "+l.last()+": at most 14d}")
+		case row.Grace > 0 && !l.hard(row):
+			l.warn(e.value.get("grace"), "grace says nothing: the row "+row.Name+" stops nothing anywhere", "take it out")
+		}
+	}
+}
+
+// hard reports whether the row, or a class for it, says more than a warning.
+func (l *loader) hard(row *touchstone.Rule) bool {
+	hard := func(c touchstone.Cell) bool { return !c.Effect.Soft() }
+	return slices.ContainsFunc(row.Cells, hard) ||
+		slices.ContainsFunc(l.rules.Classes, func(c touchstone.ClassRule) bool { return hard(c.Cells[row.Name]) && c.Cells[row.Name].Effect != "" })
 }
 
 // unasked warns of freezes and windows that no row asks for.
@@ -47,8 +76,12 @@ func (l *loader) unasked(root *node) {
 	}
 }
 
-// order warns where a later environment lets pass what an earlier one does not.
+// order warns where a later environment lets pass what an earlier one does not. Of
+// keeping and stopping what cannot be replaced, neither is milder.
 func (l *loader) order(e entry, row *touchstone.Rule) {
+	if row.Name == touchstone.RuleAfterDeadline {
+		return
+	}
 	for i := 1; i < len(row.Cells); i++ {
 		if !row.Cells[i].Milder(row.Cells[i-1]) {
 			continue

@@ -64,7 +64,7 @@ func sections(r *touchstone.Rules) []section {
 func Show(w io.Writer, r *touchstone.Rules, width int, color bool) error {
 	p := &page{color: color}
 	p.table(r, width)
-	p.calendar(r)
+	p.lists(r)
 	p.places(r)
 	p.classes(r)
 	p.policy(r)
@@ -214,6 +214,12 @@ func remarks(row *touchstone.Rule) []string {
 	if row.Fix != "" {
 		out = append(out, "fix: "+Printable(row.Fix))
 	}
+	if row.Grace > 0 {
+		out = append(out, "only alerts for "+touchstone.Minutes(row.Grace)+" after the start")
+	}
+	if row.ThroughFreezes {
+		out = append(out, "no freeze holds it up")
+	}
 	var last []string
 	if row.Owner != "" {
 		last = append(last, "owner "+Printable(row.Owner))
@@ -250,39 +256,26 @@ func wrap(s string, width int) []string {
 	return append(out, line)
 }
 
-func (p *page) places(r *touchstone.Rules) {
-	p.b.WriteByte('\n')
-	p.line("%s", p.bold("Places")+" (the first that matches)")
-	for i := range r.Places {
-		p.line("  %s", placeText(&r.Places[i]))
-	}
-	p.line("  everything else: %s, application", Printable(r.Environments[len(r.Environments)-1]))
+// titled is a heading with sentences below it.
+type titled struct {
+	title string
+	lines []string
 }
 
-// placeText says what a row of places matches and what it then is.
-func placeText(row *touchstone.PlaceRule) string {
-	var match, is []string
-	say := func(list *[]string, what, value string) {
-		if value != "" {
-			*list = append(*list, strings.TrimSpace(what+" "+Printable(value)))
+// lists are what the rules say besides the table, in sentences.
+func lists(r *touchstone.Rules) []titled {
+	all := append(calendarText(r), writableText(r), guardText(r), replaceText(r))
+	return slices.DeleteFunc(all, func(t titled) bool { return len(t.lines) == 0 })
+}
+
+func (p *page) lists(r *touchstone.Rules) {
+	for _, list := range lists(r) {
+		p.b.WriteByte('\n')
+		p.line("%s", p.bold(list.title))
+		for _, s := range list.lines {
+			p.line("  %s", s)
 		}
 	}
-	say(&match, "cluster", row.Cluster)
-	say(&match, "namespace", row.Namespace)
-	say(&match, "node", row.Node)
-	for _, k := range sortedKeys(row.Labels) {
-		say(&match, "label", k+"="+row.Labels[k])
-	}
-	say(&is, "", row.Place.Environment)
-	say(&is, "", string(row.Place.Class))
-	say(&is, "", row.Place.Sensitivity)
-	say(&is, "exposure", string(row.Place.Exposure))
-	say(&is, "impact", string(row.Place.Impact))
-	say(&is, "owner", row.Place.Owner)
-	if len(match) == 0 {
-		match = []string{"anywhere"}
-	}
-	return strings.Join(match, ", ") + ": " + strings.Join(is, ", ")
 }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -292,62 +285,6 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-func (p *page) classes(r *touchstone.Rules) {
-	if len(r.Classes) == 0 {
-		return
-	}
-	p.b.WriteByte('\n')
-	p.line("%s", p.bold("Classes"))
-	for i := range r.Classes {
-		p.line("  %s", classText(&r.Classes[i]))
-	}
-}
-
-func classText(c *touchstone.ClassRule) string {
-	var cells []string
-	for _, name := range sortedKeys(c.Cells) {
-		cells = append(cells, Printable(name)+" "+cellText(name, c.Cells[name]))
-	}
-	if len(cells) == 0 {
-		cells = []string{"as the rows say"}
-	}
-	return Printable(string(c.Class)) + " in " + Printable(strings.Join(c.Where, ", ")) + ": " + strings.Join(cells, ", ")
-}
-
-func (p *page) policy(r *touchstone.Rules) {
-	p.b.WriteByte('\n')
-	p.line("%s", p.bold("Waivers"))
-	for _, s := range policyText(r) {
-		p.line("  %s", s)
-	}
-}
-
-// policyText says how far waivers may go, one sentence after the other.
-func policyText(r *touchstone.Rules) []string {
-	var out, longest []string
-	for i, d := range r.Waiving.Longest {
-		if d > 0 {
-			longest = append(longest, Printable(r.Environments[i])+" "+touchstone.Days(d))
-		}
-	}
-	if len(longest) > 0 {
-		out = append(out, "run at most: "+strings.Join(longest, ", "))
-	}
-	if r.Waiving.ApprovedBy != "" {
-		out = append(out, "need the approval of "+Printable(r.Waiving.ApprovedBy))
-	}
-	if len(r.Waiving.Never) > 0 {
-		out = append(out, "never for: "+Printable(strings.Join(r.Waiving.Never, ", ")))
-	}
-	if d := r.Waiving.Announce; d > 0 {
-		out = append(out, "are announced "+touchstone.Days(d)+" before they lapse")
-	}
-	if len(out) == 0 {
-		out = append(out, "anybody, for as long as they like: the rules do not bound them")
-	}
-	return out
 }
 
 // bases writes what is asked of a base that is to be approved.
