@@ -1,0 +1,201 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"golang.org/x/sys/unix"
+)
+
+// Stop ends every process of a container with SIGKILL, and returns when they are
+// gone and containerd has seen it; ErrGone where there was nothing left to stop.
+// ctx bounds it.
+//
+// The container is the one that was described and no other: its first process is
+// held by a descriptor (pidfd_open(2)) before its start time is compared, and is
+// killed through that. Where it is process 1 of its own PID namespace, the kernel
+// ends all others with it. Where it is not (the node's PID namespace, or one that
+// a pod shares), all in the container's control group are killed; what has left
+// the group, which takes root on the node, escapes that. Nothing of this waits for
+// containerd, which is asked only where the kernel alone did not do.
+func (r *Runtime) Stop(ctx context.Context, c *Container) error {
+	doing := "stopping container " + c.ID
+	init, err := r.hold(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	defer func() { _ = unix.Close(init) }()
+	var g *group
+	if !c.Lone {
+		g = r.openGroup(c.Cgroup)
+		defer g.close()
+		if !r.alive(c.Init) { // the group may be another's by now
+			return fmt.Errorf("%s: %w", doing, ErrGone)
+		}
+	}
+	err = unix.PidfdSendSignal(init, unix.SIGKILL, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		err = nil
+	}
+	g.kill()
+	if err == nil && r.ended(ctx, init, g, patience) == nil {
+		return r.awaitSeen(ctx, c)
+	}
+	if err := r.askKill(ctx, c); err != nil && !errors.Is(err, ErrGone) {
+		r.c.Log.Warn("containerd could not kill a container", "container", c.ID, "error", err)
+	}
+	if err := r.ended(ctx, init, g, 0); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return r.awaitSeen(ctx, c)
+}
+
+// patience is how long the kernel is given before containerd is asked too: what
+// is frozen (cgroup v1) must be thawed before it can die.
+const patience = 30 * time.Millisecond
+
+// ended waits until the first process has ended and its control group, if there
+// is one, is empty. It gives up after the time, if that is not zero.
+func (r *Runtime) ended(ctx context.Context, init int, g *group, limit time.Duration) error {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	if err := awaitProcess(ctx, init); err != nil {
+		return fmt.Errorf("its first process has not ended: %w", err)
+	}
+	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		left := g.kill()
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of its processes have not ended: %w", left, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// hold returns a descriptor of the container's first process.
+func (r *Runtime) hold(c *Container) (int, error) {
+	if c.Init.PID == 0 {
+		return -1, ErrGone
+	}
+	fd, err := unix.PidfdOpen(c.Init.PID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return -1, ErrGone
+	}
+	if err != nil {
+		return -1, fmt.Errorf("holding its process %d: %w\nhint: it takes Linux 5.4, the node's PID namespace and CAP_KILL", c.Init.PID, err)
+	}
+	if !r.alive(c.Init) { // from here on the id is not given to another
+		_ = unix.Close(fd)
+		return -1, ErrGone
+	}
+	return fd, nil
+}
+
+// askKill has containerd kill all processes, if the container is still the same,
+// and thaw it.
+func (r *Runtime) askKill(ctx context.Context, c *Container) error {
+	n := name{c.Namespace, c.ID}
+	pid, status, err := r.askTask(ctx, n)
+	if err != nil {
+		return err
+	}
+	if pid != c.Init.PID {
+		return ErrGone
+	}
+	ctx, cancel := r.in(ctx, c.Namespace)
+	defer cancel()
+	_, err = r.tasks.Kill(ctx, &tasksapi.KillRequest{ContainerID: c.ID, Signal: uint32(unix.SIGKILL), All: true})
+	err = explain("killing its processes", err)
+	if status == Paused {
+		_, thawed := r.tasks.Resume(ctx, &tasksapi.ResumeTaskRequest{ContainerID: c.ID})
+		err = errors.Join(err, explain("thawing it", thawed))
+	}
+	return err
+}
+
+// meant asks containerd whether the container's first process is still the same.
+func (r *Runtime) meant(ctx context.Context, c *Container) error {
+	pid, status, err := r.askTask(ctx, name{c.Namespace, c.ID})
+	if err != nil {
+		return err
+	}
+	if pid != c.Init.PID || status == Stopped || !r.alive(c.Init) {
+		return ErrGone
+	}
+	return nil
+}
+
+// awaitProcess waits until the process has ended: its descriptor can then be read.
+func awaitProcess(ctx context.Context, fd int) error {
+	for {
+		look := 20 // ms between looks at ctx; the end itself wakes at once
+		if d, ok := ctx.Deadline(); ok {
+			look = max(0, min(look, int(time.Until(d).Milliseconds())))
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, look)
+		switch {
+		case n > 0:
+			return nil
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitSeen waits until containerd knows of the end, so that what it says next is
+// true.
+func (r *Runtime) awaitSeen(ctx context.Context, c *Container) error {
+	n := name{c.Namespace, c.ID}
+	if pid, status, err := r.askTask(ctx, n); err == nil && (pid != c.Init.PID || status == Stopped) {
+		return nil
+	}
+	ctx, cancel := r.in(ctx, c.Namespace)
+	defer cancel()
+	_, err := r.tasks.Wait(ctx, &tasksapi.WaitRequest{ContainerID: c.ID})
+	if err = explain("waiting for containerd to see the end of container "+c.ID, err); errors.Is(err, ErrGone) {
+		return nil
+	}
+	return err
+}
+
+// Pause freezes all processes of a container; ErrGone where it does not run.
+func (r *Runtime) Pause(ctx context.Context, c *Container) error {
+	return r.held(ctx, c, "pausing container "+c.ID, func(ctx context.Context) error {
+		_, err := r.tasks.Pause(ctx, &tasksapi.PauseTaskRequest{ContainerID: c.ID})
+		return err
+	})
+}
+
+// Resume thaws them again.
+func (r *Runtime) Resume(ctx context.Context, c *Container) error {
+	return r.held(ctx, c, "resuming container "+c.ID, func(ctx context.Context) error {
+		_, err := r.tasks.Resume(ctx, &tasksapi.ResumeTaskRequest{ContainerID: c.ID})
+		return err
+	})
+}
+
+// held asks for something to be done to a container that is still the same.
+func (r *Runtime) held(ctx context.Context, c *Container, doing string, do func(context.Context) error) error {
+	fd, err := r.hold(c)
+	if err == nil {
+		defer func() { _ = unix.Close(fd) }()
+		err = r.meant(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	ctx, cancel := r.in(ctx, c.Namespace)
+	defer cancel()
+	return explain(doing, do(ctx))
+}
