@@ -3,10 +3,12 @@
 //
 // Writer takes entries in order and streams them out; Sorter takes them in any
 // order and spills to disk; Reader looks up a path or walks in order; Diff walks
-// two manifests at once. It is not for what a file means (packages, surface):
+// two manifests at once; Contents answers whether any file has a content, for those
+// who have no path to go by. It is not for what a file means (packages, surface):
 // only for what it is.
 //
 //	entries ─ Sorter ─► Writer ─► blob ─ Open ─► Reader ─► Lookup, Cursor, All, Diff
+//	Reader ─ WriteContents ─► blob ─ OpenContents ─► Contents ─► Has, HasSize
 //
 // # Format
 //
