@@ -23,7 +23,7 @@ type Execution struct {
 	Kind   ExecutionKind `json:"kind"`
 	Path   string        `json:"path"`             // as the process sees it, without a leading slash; "memfd:NAME" for memory
 	SHA256 Digest        `json:"sha256,omitempty"` // empty where it could not be read in time, or its size alone told
-	Size   int64         `json:"size"`
+	Size   int64         `json:"size"`             // bytes
 	Volume string        `json:"volume,omitempty"` // as in Drift
 	// Unjudged says why nobody could tell in time whether it is in the artifact;
 	// empty where it is certain that it is not.

@@ -84,7 +84,7 @@ type File struct {
 	Mode   uint32   `json:"mode"` // permission bits with setuid (04000), setgid (02000) and sticky (01000)
 	UID    int      `json:"uid"`
 	GID    int      `json:"gid"`
-	Size   int64    `json:"size"`
+	Size   int64    `json:"size"`             // bytes
 	SHA256 Digest   `json:"sha256,omitempty"` // of regular files
 	Link   string   `json:"link,omitempty"`   // target of a symbolic link
 	Exec   ExecKind `json:"exec,omitempty"`   // how it can be executed, judged by content

@@ -13,25 +13,24 @@ type RuntimeEvent struct {
 	At     time.Time `json:"at"`     // when it was first seen
 	// Last and Count tell of repetitions: when it was last seen, and how often.
 	Last  time.Time        `json:"last,omitzero"`
-	Count int              `json:"count"`
+	Count int              `json:"count"` // how often it was seen; 1 where it was once
 	Kind  RuntimeEventKind `json:"kind"`
 
-	Node     string   `json:"node"`
+	Node     string   `json:"node"` // its name, as the cluster or the node itself has it
 	Running  Running  `json:"running"`
 	Artifact Artifact `json:"artifact"`
 	Place    Place    `json:"place"`
 
-	// One of these says what was seen, as Kind does. Trouble is a sentence about
-	// the guard itself.
-	Execution *Execution `json:"execution,omitempty"`
-	Drift     *Drift     `json:"drift,omitempty"`
-	Login     *Login     `json:"login,omitempty"`
-	Trouble   string     `json:"trouble,omitempty"`
+	// One of these says what was seen, as Kind does.
+	Execution *Execution `json:"execution,omitempty"` // where Kind is run-unknown
+	Drift     *Drift     `json:"drift,omitempty"`     // where Kind is change
+	Login     *Login     `json:"login,omitempty"`     // where Kind is login
+	Trouble   string     `json:"trouble,omitempty"`   // where Kind is guard: what is wrong, in a sentence
 
 	// Process is who did it, and Tree those above it in what runs, the nearest
 	// first; for a login, those that it made.
 	Process *Process  `json:"process,omitempty"`
-	Tree    []Process `json:"tree,omitempty"`
+	Tree    []Process `json:"tree,omitempty"` // see Process
 
 	Reason Reason `json:"reason"` // what the rule said
 	Action Effect `json:"action"` // what the rules ask for: none, alert, block, kill
@@ -54,26 +53,26 @@ const (
 
 // Running names one container, or a host, on a node.
 type Running struct {
-	ID        string   `json:"id"` // the runtime's; "host" for the node itself
-	Pod       string   `json:"pod,omitempty"`
-	PodUID    string   `json:"podUID,omitempty"`
+	ID        string   `json:"id"`                  // the runtime's; "host" for the node itself
+	Pod       string   `json:"pod,omitempty"`       // of Kubernetes, its name
+	PodUID    string   `json:"podUID,omitempty"`    // of Kubernetes
 	Namespace string   `json:"namespace,omitempty"` // of Kubernetes
 	Workload  Workload `json:"workload,omitzero"`
 }
 
 // Process is one process on a node.
 type Process struct {
-	PID     int       `json:"pid"` // as the node counts
-	Parent  int       `json:"parent,omitempty"`
-	UID     int       `json:"uid"`
+	PID     int       `json:"pid"`               // as the node counts
+	Parent  int       `json:"parent,omitempty"`  // its PID
+	UID     int       `json:"uid"`               // the user that it runs as, as the node counts
 	Path    string    `json:"path"`              // of its program, as it sees it
 	Command []string  `json:"command,omitempty"` // redacted
-	Started time.Time `json:"started,omitzero"`
+	Started time.Time `json:"started,omitzero"`  // zero where nobody knows
 }
 
 // Step is one rung of the ladder that was tried.
 type Step struct {
-	At time.Time `json:"at"`
+	At time.Time `json:"at"` // when it was tried
 	Do Deed      `json:"do"`
 	// Layer is what did it: "fanotify", "bpf", "runtime", "server".
 	Layer string `json:"layer,omitempty"`

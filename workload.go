@@ -39,7 +39,7 @@ type Login struct {
 	By   string    `json:"by"` // the person, as the cluster names them
 	// Command is what is to be executed, redacted.
 	Command []string `json:"command,omitempty"`
-	TTY     bool     `json:"tty,omitempty"`
+	TTY     bool     `json:"tty,omitempty"` // whether there is a terminal
 	// From is where the person came from: an address and port; empty where nobody
 	// knows.
 	From string `json:"from,omitempty"`

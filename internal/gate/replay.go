@@ -48,13 +48,18 @@ func (d *Door) Replay(ctx context.Context, id string) (*Replay, error) {
 }
 
 // sameDocument compares as documents: what was read from the record has lost
-// whether a list was empty or not there.
-func sameDocument(a, b *touchstone.Decision) (bool, error) {
-	x, err := json.Marshal(a)
+// whether a list was empty or not there. An action that was not told then is no
+// difference: a login may have been decided before there was the word.
+func sameDocument(then, again *touchstone.Decision) (bool, error) {
+	x, err := json.Marshal(then)
 	if err != nil {
 		return false, err
 	}
-	y, err := json.Marshal(b)
+	now := *again
+	if then.Action == "" {
+		now.Action = ""
+	}
+	y, err := json.Marshal(&now)
 	return bytes.Equal(x, y), err
 }
 
@@ -68,6 +73,9 @@ func differences(then, again *touchstone.Decision) []string {
 		}
 	}
 	tell("the verdict", then.Verdict, again.Verdict)
+	if then.Action != "" {
+		tell("the action", then.Action, again.Action)
+	}
 	tell("until", moment(then.Until), moment(again.Until))
 	tell("the digest of the evidence", then.Inputs.Evidence, again.Inputs.Evidence)
 	tell("the revision of the advisories", then.Inputs.Index, again.Inputs.Index)

@@ -11,13 +11,16 @@ import (
 type Fact struct{ Name, Text string }
 
 // WriteDecision writes one decision for people as the table of a check does: the
-// verdict about what label names, the facts that have a text, the reasons. What only
-// the evidence tells is not in it.
+// verdict about what label names, what is to be done about an act on what runs, the
+// facts that have a text, the reasons. What only the evidence tells is not in it.
 func WriteDecision(w io.Writer, label string, d *touchstone.Decision, facts []Fact, o Options) error {
 	s := &screen{o: o.filled(nil)}
 	return once(w, func(b *bytes.Buffer) error {
 		s.b = b
 		s.verdict(d.Verdict, []string{placed(&d.Place)}, label)
+		if d.Action != "" {
+			facts = append([]Fact{{"action", string(d.Action)}}, facts...)
+		}
 		if len(facts) > 0 {
 			s.blank()
 		}

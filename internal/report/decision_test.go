@@ -43,3 +43,25 @@ Passed: 1 rule.
 		t.Error(diff)
 	}
 }
+
+func TestADecisionAboutAnActSaysWhatIsDone(t *testing.T) {
+	d := &touchstone.Decision{
+		Verdict: touchstone.Refused, Place: touchstone.Place{Environment: "prod"}, Action: touchstone.EffectKill,
+		Reasons: []touchstone.Reason{{Rule: "run-unknown", Outcome: touchstone.Fail, Effect: touchstone.EffectRefuse, Seen: "runs tmp/x\u202e", Allowed: "kill"}},
+	}
+	var out strings.Builder
+	if err := WriteDecision(&out, "shop/cart:1.4", d, nil, Options{Width: 80, TimeZone: time.UTC}); err != nil {
+		t.Fatal(err)
+	}
+	want := `✗ REFUSED    for prod: shop/cart:1.4
+
+  action       kill
+
+Refused by 1 rule
+  ✗ run-unknown         runs tmp/x\u202e
+                        allowed: kill
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -76,7 +76,7 @@ type vocabulary struct {
 // tables writes a section for each document and for each type that they reach.
 func tables(t *testing.T, root string) string {
 	v := read(t, root)
-	queue := []string{"Check", "Evidence", "Diff"}
+	queue := []string{"Check", "Evidence", "Diff", "RuntimeEvent"}
 	var b strings.Builder
 	for i := 0; i < len(queue); i++ {
 		name := queue[i]
