@@ -314,6 +314,9 @@ func (d *diary) of(id string) string {
 	for _, e := range d.events {
 		if e.Container.ID == id {
 			out = append(out, string(e.Kind))
+			if e.Kind == EventUnknown {
+				out = append(out, e.Problem)
+			}
 		}
 	}
 	return strings.Join(out, " ")
@@ -343,6 +346,10 @@ func (d *diary) await(t testing.TB, id string, kind EventKind, n int) Event {
 			return *e
 		}
 	}
-	t.Fatalf("%s of %q was not told %d times; told: %s", kind, id, n, d.of(id))
+	problem := ""
+	if e := d.find("", EventLost, 1); e != nil {
+		problem = e.Problem
+	}
+	t.Fatalf("%s of %q was not told %d times; told: %s %s", kind, id, n, d.of(id), problem)
 	return Event{}
 }

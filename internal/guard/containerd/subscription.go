@@ -33,7 +33,7 @@ const (
 func filters() []string {
 	var out []string
 	for _, topic := range []string{topicCreate, topicStart, topicExit, topicDelete, topicPaused, topicResumed, topicExec, topicRemoved, topicImageDelete, topicMark} {
-		out = append(out, "topic=="+topic)
+		out = append(out, "topic=="+strconv.Quote(topic))
 	}
 	return out
 }
@@ -63,15 +63,21 @@ func (w *watcher) subscription(ctx context.Context) (synced bool, err error) {
 		}
 	}()
 	mark := strconv.FormatInt(w.r.c.Now().UnixNano(), 36)
-	if err := w.mark(ctx, mark); err != nil {
-		return false, err
-	}
+	marking := time.NewTicker(markEvery)
+	defer marking.Stop()
 	overdue := time.NewTimer(w.r.c.Idle)
 	defer overdue.Stop()
 	relist := time.NewTicker(w.r.c.Relist)
 	defer relist.Stop()
 	looked := make(chan error, 1)
-	looking := true // from the mark on
+	looking := false
+	look := func(deep bool) {
+		looking = true
+		go func() { looked <- w.look(ctx, deep) }()
+	}
+	if err := w.mark(ctx, mark); err != nil {
+		return false, err
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -80,6 +86,10 @@ func (w *watcher) subscription(ctx context.Context) (synced bool, err error) {
 			return synced, err
 		case <-overdue.C:
 			return synced, errors.New("containerd does not send the events that it takes")
+		case <-marking.C:
+			if err := w.mark(ctx, mark); err != nil {
+				return false, err
+			}
 		case err := <-looked:
 			if looking = false; err != nil {
 				return synced, err
@@ -89,24 +99,28 @@ func (w *watcher) subscription(ctx context.Context) (synced bool, err error) {
 				w.say(Event{Kind: EventSynced})
 			}
 		case <-relist.C:
-			if !looking {
-				looking = true
-				go func() { looked <- w.look(ctx, false) }()
+			if synced && !looking {
+				look(false)
 			}
 		case e := <-inbox:
-			if e.GetTopic() == topicMark {
-				if marked(e, mark) && overdue.Stop() {
-					go func() { looked <- w.look(ctx, true) }()
+			switch {
+			case e.GetTopic() != topicMark:
+				if err := w.dispatch(ctx, e); err != nil {
+					return synced, err
 				}
-			} else if err := w.dispatch(ctx, e); err != nil {
-				return synced, err
+			case marked(e, mark) && overdue.Stop():
+				marking.Stop()
+				look(true)
 			}
 		}
 	}
 }
 
+// markEvery is how often a mark is published until one has come back.
+const markEvery = 50 * time.Millisecond
+
 // mark publishes an event that is to come back: containerd does not say when a
-// subscription has begun.
+// subscription has begun, and sends nothing of what was before.
 func (w *watcher) mark(ctx context.Context, mark string) error {
 	ctx, cancel := w.r.in(ctx, "default")
 	defer cancel()

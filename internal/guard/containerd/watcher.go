@@ -244,6 +244,9 @@ func (w *watcher) unknown(ctx context.Context, l *life, err error) {
 // is told nevertheless.
 func (w *watcher) started(ctx context.Context, l *life, h hint, pid int) {
 	before := l.c.Init.PID
+	if l.alive && before == pid && l.c.Status == Created {
+		w.shift(l, Running, h)
+	}
 	w.settle(ctx, l, h)
 	if l.alive || before == pid {
 		return
