@@ -1,0 +1,96 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"runtime"
+	"time"
+)
+
+// Config says how a Layer is set up; the zero value works, with the defaults that
+// are named here. Sizes are reserved as they are used, but for Ring.
+//
+// Folder, Subjects, Stamps and Ring are properties of what is pinned: with others
+// than before, Open finds nothing to take over, and starts beside it (see Settle).
+type Config struct {
+	// Folder is where programs and maps are pinned, on a file system of type bpf,
+	// which is mounted at its parent if there is none. Default /sys/fs/bpf/touchstone.
+	Folder string
+	// Proc is the host's proc file system, whose process 1 is the host's own.
+	// Default /proc.
+	Proc string
+	// Cgroups is the host's cgroup file system. Default /sys/fs/cgroup.
+	Cgroups string
+	// Host is the subject of every task that is in no other; 0, the default, if
+	// those are not to be watched.
+	Host uint64
+	// Mappings says whether files that are mapped to be executed are looked at. It
+	// costs every system call of the machine about 0.1 µs. See SetMappings.
+	Mappings bool
+	// Stale is the time without a Beat after which a Hold is no more made: its
+	// process runs or dies, as Mode.Closed says. Default 10 s.
+	Stale time.Duration
+	// Subjects is how many can be watched at a time. Default 1024.
+	Subjects int
+	// Stamps is how many states of files can be verified for one subject, 200 bytes
+	// of the kernel's memory each, and 16 whether used or not. Default 8192.
+	Stamps int
+	// Ring is the size in bytes of the buffer for events, a power of two. An event
+	// takes 0.3 to 5 kB. Default 4 MB.
+	Ring int
+	// Rate is how many events a second one subject may fill the buffer with, in the
+	// long run, and Burst how many at once; half as many where it keeps one of two
+	// processors busy. What is above is lost, and counted. Process events and
+	// verdicts have such a share each. Default 5000 and 10000.
+	Rate, Burst int
+}
+
+func (c Config) withDefaults() (Config, error) {
+	fill := func(n *int, to int) {
+		if *n == 0 {
+			*n = to
+		}
+	}
+	fill(&c.Subjects, 1024)
+	fill(&c.Stamps, 8192)
+	fill(&c.Ring, 4<<20)
+	fill(&c.Rate, 5000)
+	fill(&c.Burst, 10000)
+	if c.Folder == "" {
+		c.Folder = "/sys/fs/bpf/touchstone"
+	}
+	if c.Proc == "" {
+		c.Proc = "/proc"
+	}
+	if c.Cgroups == "" {
+		c.Cgroups = "/sys/fs/cgroup"
+	}
+	if c.Stale == 0 {
+		c.Stale = 10 * time.Second
+	}
+	for _, n := range []int{c.Subjects, c.Stamps, c.Ring, c.Rate, c.Burst, int(c.Stale)} {
+		if n < 0 {
+			return c, errors.New("a size or rate of the eBPF layer is negative")
+		}
+	}
+	if bits.OnesCount(uint(c.Ring)) != 1 || c.Ring < 64<<10 {
+		return c, fmt.Errorf("the event buffer of %d bytes is not a power of two from 64 kB up", c.Ring)
+	}
+	return c, nil
+}
+
+// control is the configuration as the programs read it.
+func (c Config) control(mountNS uint32, h hierarchy) kernelControl {
+	processors := runtime.NumCPU()
+	cost := uint64(time.Second) * uint64(processors) / uint64(c.Rate)
+	return kernelControl{
+		Host:      c.Host,
+		Stale:     uint64(c.Stale),
+		Cost:      cost,
+		Burst:     cost * uint64(max(c.Burst/processors, 1)),
+		Plain:     uint64(c.Ring) / 4 * 3,
+		MountNs:   mountNS,
+		Hierarchy: h.index,
+	}
+}

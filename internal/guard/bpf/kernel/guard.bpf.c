@@ -1,0 +1,173 @@
+// The programs of the guard's eBPF layer. Each acts only in its turn: while one
+// generation takes over from another, both are attached.
+#include "layout.h"
+#include "subject.h"
+#include "file.h"
+#include "answer.h"
+#include "event.h"
+#include "mapping.h"
+
+char terms[] SEC("license") = "Dual MIT/GPL";
+
+// The SHA-256 of these sources, so that a test can tell whether the object is theirs.
+volatile const char sources[65] = SOURCES;
+
+static __always_inline struct control *control_in_turn(void)
+{
+	u32 zero = 0;
+	struct control *c = bpf_map_lookup_elem(&controls, &zero);
+	return c && c->active == generation ? c : 0;
+}
+
+static __always_inline u64 first_instruction(void)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(regs, ip);
+#elif defined(__TARGET_ARCH_arm64)
+	return BPF_CORE_READ(regs, pc);
+#endif
+}
+
+// judge_program looks at the file that was executed, where its code is mapped. A
+// program of which no code is mapped from a file runs nothing of its own.
+static __always_inline u8 judge_program(u64 subject, struct task_struct *task, struct file *file, struct seen *seen)
+{
+	struct inode *executed = BPF_CORE_READ(file, f_inode);
+	long err = look(BPF_CORE_READ(task, mm, start_code), seen);
+	if (!err && seen->inode == executed)
+		return judge(subject, seen);
+	see(file, seen);
+	if (!seen->indirect || !seen->nlink)
+		return judge(subject, seen);
+	return err == -EBUSY ? BUSY : ODD;
+}
+
+// judge_loader looks at the file whose instruction comes first: the program's
+// own, or its ELF interpreter's.
+static __always_inline u8 judge_loader(u64 subject, struct inode *program, struct seen *seen)
+{
+	long err = look(first_instruction(), seen);
+	if (err)
+		return err == -EBUSY ? BUSY : ODD;
+	if (seen->inode == program)
+		return VERIFIED;
+	return judge(subject, seen);
+}
+
+SEC("tp_btf/sched_process_exec")
+int on_exec(u64 *ctx)
+{
+	struct task_struct *task = current_task();
+	struct linux_binprm *binprm = (struct linux_binprm *)ctx[2];
+	struct control *c = control_in_turn();
+	if (!c)
+		return 0;
+	u64 subject = subject_of((u64)task);
+	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
+	struct tally *tally = bpf_map_lookup_elem(&tallies, &subject);
+	if (!s || !tally)
+		return 0;
+	count(tally, COUNT_EXECS);
+
+	struct seen seen = {};
+	struct news news = {.subject = subject, .task = (u64)task, .kind = EXEC, .part = PROGRAM};
+	news.name = (u64)BPF_CORE_READ(binprm, filename);
+	news.why = judge_program(subject, task, BPF_CORE_READ(binprm, file), &seen);
+	news.file = seen.stamp;
+	news.dentry = (u64)seen.dentry;
+	if (news.why == VERIFIED) {
+		news.why = judge_loader(subject, seen.inode, &seen);
+		if (news.why != VERIFIED) {
+			news.part = LOADER;
+			news.file = seen.stamp;
+			news.dentry = (u64)seen.dentry;
+		}
+	}
+	if (news.why != VERIFIED) {
+		count(tally, news.why == BUSY ? COUNT_UNJUDGED : COUNT_UNVERIFIED);
+		news.verdict = act(task, c, s, tally, answer_for(s, news.part, news.why));
+	}
+	if (news.verdict != FINE || s->execs)
+		tell(&news);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int on_fork(u64 *ctx)
+{
+	struct task_struct *child = 0;
+	bpf_probe_read_kernel(&child, sizeof(child), &ctx[1]); // as a number
+	struct control *c = control_in_turn();
+	if (!c || !c->forks || BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid))
+		return 0;
+	u64 subject = subject_of((u64)child);
+	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
+	if (!s || !s->forks)
+		return 0;
+	struct news news = {.subject = subject, .task = (u64)child, .kind = FORK};
+	tell(&news);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_exit(u64 *ctx)
+{
+	struct task_struct *task = current_task();
+	bool last = ctx[1];
+	if (!control_in_turn() || !last)
+		return 0;
+	u64 subject = subject_of((u64)task);
+	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
+	if (!s || !s->exits)
+		return 0;
+	struct news news = {.subject = subject, .task = (u64)task, .kind = EXIT};
+	news.code = BPF_CORE_READ(task, exit_code);
+	tell(&news);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int on_call(u64 *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	s64 result = ctx[1];
+	struct call call = {};
+	if (!read_call(regs, &call))
+		return 0;
+	struct task_struct *task = current_task();
+	if (!executable(task, call.protection))
+		return 0;
+	struct control *c = control_in_turn();
+	if (!c)
+		return 0;
+	u64 subject = subject_of((u64)task);
+	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
+	struct tally *tally = bpf_map_lookup_elem(&tallies, &subject);
+	if (!s || !tally || s->mapping == IGNORE)
+		return 0;
+	count(tally, COUNT_MAPPINGS);
+
+	struct seen seen = {};
+	if (call.map) {
+		if ((u64)result > -4096ull || call.flags & MAP_ANONYMOUS)
+			return 0;
+		u8 why = judge_new_mapping(subject, task, &call, result, &seen, tally);
+		finish(c, subject, s, tally, task, &seen, result, why);
+		return 0;
+	}
+	// A call that failed half way has changed what lies before.
+	u64 address = call.address, end = call.address + call.length;
+	for (int i = 0; i < AREAS && address < end; i++) {
+		long err = look(address, &seen);
+		if (err && err != -EBUSY)
+			return 0;
+		u8 why = err ? BUSY : judge_mapping(subject, &seen, tally);
+		if (why != VERIFIED) {
+			finish(c, subject, s, tally, task, &seen, address, why);
+			return 0;
+		}
+		address = seen.end;
+	}
+	return 0;
+}

@@ -1,0 +1,163 @@
+// What becomes executable memory. It is looked at when the system call is over and
+// before the caller runs on: what is mapped then is certain, while a descriptor
+// could be made another file's by a second thread between a look and the mapping.
+#pragma once
+#include "file.h"
+#include "event.h"
+
+#define AREAS 32 // looked at in one mprotect
+
+#if defined(__TARGET_ARCH_x86)
+#define TS_COMPAT 2
+static __always_inline bool compat(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+}
+#elif defined(__TARGET_ARCH_arm64)
+#define TIF_32BIT 22
+static __always_inline bool compat(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, thread_info.flags) >> TIF_32BIT & 1;
+}
+#endif
+
+struct call {
+	u64 address;
+	u64 length;
+	u64 protection;
+	u64 flags;
+	u32 descriptor;
+	bool map; // else it changes the protection
+};
+
+#if defined(__TARGET_ARCH_x86)
+#define X32_BIT 0x40000000
+
+// read_call says whether the call may make memory executable. It runs at the end of
+// every system call of the machine, so the number comes first.
+static __always_inline bool read_call(struct pt_regs *regs, struct call *call)
+{
+	u32 number = (u32)regs->orig_ax & ~X32_BIT;
+	switch (number) {
+	case 9: case 10: case 329:           // mmap, mprotect, pkey_mprotect
+	case 90: case 192: case 125: case 380: // the same for 32 bits, the old mmap before them
+		break;
+	default:
+		return false;
+	}
+	bool narrow = compat(current_task());
+	if (narrow) {
+		call->address = (u32)regs->bx;
+		call->length = (u32)regs->cx;
+		call->protection = (u32)regs->dx;
+		call->flags = regs->si;
+		call->descriptor = regs->di;
+		call->map = number == 192;
+		if (number == 90) { // arguments lie in memory, where they can change: believe the mapping alone
+			call->map = true;
+			call->protection = PROT_EXEC;
+			call->flags = 0;
+			call->descriptor = -1;
+		}
+		return number == 90 || number == 192 || number == 125 || number == 380;
+	}
+	call->address = regs->di;
+	call->length = regs->si;
+	call->protection = regs->dx;
+	call->flags = regs->r10;
+	call->descriptor = regs->r8;
+	call->map = number == 9;
+	return number == 9 || number == 10 || number == 329;
+}
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline bool read_call(struct pt_regs *regs, struct call *call)
+{
+	u32 number = regs->syscallno;
+	switch (number) {
+	case 222: case 226: case 288:           // mmap, mprotect, pkey_mprotect
+	case 192: case 125: case 394:           // the same for 32 bits
+		break;
+	default:
+		return false;
+	}
+	bool narrow = compat(current_task());
+	call->address = regs->orig_x0;
+	call->length = regs->regs[1];
+	call->protection = regs->regs[2];
+	call->flags = regs->regs[3];
+	call->descriptor = regs->regs[4];
+	call->map = number == (narrow ? 192 : 222);
+	if (narrow)
+		return number == 192 || number == 125 || number == 394;
+	return number == 222 || number == 226 || number == 288;
+}
+#endif
+
+static __always_inline bool executable(struct task_struct *task, u64 protection)
+{
+	if (protection & PROT_EXEC)
+		return true;
+	return protection & PROT_READ && BPF_CORE_READ(task, personality) & READ_IMPLIES_EXEC;
+}
+
+// judge_mapping lets live what just-in-time compilers do: code written into a
+// shared mapping of a file without a name, or into huge pages.
+static __always_inline u8 judge_mapping(u64 subject, struct seen *seen, struct tally *tally)
+{
+	u16 type = seen->mode & S_IFMT;
+	if (!seen->inode || !(seen->flags & VM_EXEC) || (type != S_IFREG && type != S_IFBLK))
+		return VERIFIED;
+	if (!seen->nlink && (seen->flags & VM_MAYSHARE || seen->magic == HUGETLBFS_MAGIC)) {
+		count(tally, COUNT_MEMORY);
+		return VERIFIED;
+	}
+	return judge(subject, seen);
+}
+
+// see_descriptor reads the file behind a descriptor of the task.
+static __always_inline void see_descriptor(struct task_struct *task, u32 descriptor, struct seen *seen)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	if (descriptor >= BPF_CORE_READ(table, max_fds))
+		return;
+	struct file **slots = BPF_CORE_READ(table, fd);
+	struct file *file = 0;
+	bpf_probe_read_kernel(&file, sizeof(file), &slots[descriptor]);
+	if (file)
+		see(file, seen);
+}
+
+// judge_new_mapping falls back on the descriptor where the map cannot be asked: what
+// lies behind it is most likely what was mapped, and surely enough to condemn it.
+static __always_inline u8 judge_new_mapping(u64 subject, struct task_struct *task, struct call *call, u64 address,
+					    struct seen *seen, struct tally *tally)
+{
+	if (!look(address, seen))
+		return judge_mapping(subject, seen, tally);
+	see_descriptor(task, call->descriptor, seen);
+	seen->flags = VM_EXEC | (call->flags & MAP_SHARED ? VM_MAYSHARE : 0);
+	u8 why = judge_mapping(subject, seen, tally);
+	return why == VERIFIED || why == ODD ? BUSY : why;
+}
+
+// finish answers what was judged of one mapping, and tells of it.
+static __always_inline void finish(const struct control *c, u64 subject, const struct subject *s, struct tally *tally,
+				   struct task_struct *task, const struct seen *seen, u64 address, u8 why)
+{
+	if (why == VERIFIED)
+		return;
+	count(tally, why == BUSY ? COUNT_UNJUDGED : COUNT_UNVERIFIED);
+	struct news news = {
+		.subject = subject,
+		.task = (u64)task,
+		.file = seen->stamp,
+		.dentry = (u64)seen->dentry,
+		.address = address,
+		.kind = MAP,
+		.why = why,
+		.part = MAPPING,
+	};
+	news.verdict = act(task, c, s, tally, answer_for(s, MAPPING, why));
+	if (news.verdict != FINE)
+		tell(&news);
+}

@@ -1,0 +1,201 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// Watch makes the tasks of that identity a subject, or changes the mode of one that
+// is watched. It is watched from then on, with what is verified for it: a subject
+// whose files are known is best watched with Report, verified, and then watched with
+// the mode that is meant.
+//
+// A cgroup or mount namespace of another subject becomes this one's. A PID namespace
+// stays its first owner's, for the containers of a pod may share one.
+func (l *Layer) Watch(subject uint64, id Identity, mode Mode) error {
+	if subject == 0 {
+		return errors.New("subject 0 stands for none")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.prepare(subject); err != nil {
+		return fmt.Errorf("watching subject %d: %w", subject, err)
+	}
+	if err := l.maps[kernelMapSubjects].Put(subject, mode.toKernel()); err != nil {
+		return fmt.Errorf("watching subject %d: %w", subject, err)
+	}
+	for _, known := range []struct {
+		by       string
+		key      any
+		is       bool
+		how      ebpf.MapUpdateFlags
+		tolerate error
+	}{
+		{kernelMapCgroups, id.Cgroup, id.Cgroup != 0, ebpf.UpdateAny, nil},
+		{kernelMapMountSpaces, id.MountNS, id.MountNS != 0, ebpf.UpdateAny, nil},
+		{kernelMapPidSpaces, id.PIDNS, id.PIDNS != 0, ebpf.UpdateNoExist, ebpf.ErrKeyExist},
+	} {
+		if !known.is {
+			continue
+		}
+		err := l.maps[known.by].Update(known.key, subject, known.how)
+		if err != nil && (known.tolerate == nil || !errors.Is(err, known.tolerate)) {
+			return fmt.Errorf("watching subject %d by its %s: %w", subject, known.by, err)
+		}
+	}
+	return l.wantForks()
+}
+
+// prepare makes room for what belongs to a subject.
+func (l *Layer) prepare(subject uint64) error {
+	if _, err := l.stampsOf(subject); errors.Is(err, ebpf.ErrKeyNotExist) {
+		inner, err := ebpf.NewMap(l.spec.Maps[kernelMapStamps].InnerMap)
+		if err != nil {
+			return err
+		}
+		if err := l.maps[kernelMapStamps].Put(subject, inner); err != nil {
+			inner.Close()
+			return err
+		}
+		l.verified[subject] = inner
+	} else if err != nil {
+		return err
+	}
+	empty := make([]kernelTally, ebpf.MustPossibleCPU())
+	err := l.maps[kernelMapTallies].Update(subject, empty, ebpf.UpdateNoExist)
+	if errors.Is(err, ebpf.ErrKeyExist) {
+		return nil
+	}
+	return err
+}
+
+// wantForks has forks looked at only while some subject wants them.
+func (l *Layer) wantForks() error {
+	subjects, err := l.subjects()
+	if err != nil {
+		return err
+	}
+	var want uint32
+	for _, s := range subjects {
+		want |= uint32(s.Forks)
+	}
+	return l.changeControlLocked(func(c *kernelControl) { c.Forks = want })
+}
+
+func (l *Layer) subjects() (map[uint64]kernelSubject, error) {
+	all := make(map[uint64]kernelSubject)
+	var subject uint64
+	var s kernelSubject
+	entries := l.maps[kernelMapSubjects].Iterate()
+	for entries.Next(&subject, &s) {
+		all[subject] = s
+	}
+	if err := entries.Err(); err != nil {
+		return nil, fmt.Errorf("reading the subjects: %w", err)
+	}
+	return all, nil
+}
+
+// Unwatch ends what Watch began, and forgets what was verified and counted. It is to
+// be called soon after a container has ended: the kernel gives the number of its
+// namespaces to others.
+func (l *Layer) Unwatch(subject uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	errs := []error{
+		dropValue[uint64](l.maps[kernelMapCgroups], subject),
+		dropValue[uint32](l.maps[kernelMapMountSpaces], subject),
+		dropValue[uint32](l.maps[kernelMapPidSpaces], subject),
+	}
+	for _, m := range []string{kernelMapSubjects, kernelMapStamps, kernelMapTallies} {
+		if err := l.maps[m].Delete(subject); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if m := l.verified[subject]; m != nil {
+		errs = append(errs, m.Close())
+		delete(l.verified, subject)
+	}
+	errs = append(errs, l.wantForks())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("ending the watch on subject %d: %w", subject, err)
+	}
+	return nil
+}
+
+// dropValue deletes the entries that have the value.
+func dropValue[K comparable](m *ebpf.Map, value uint64) error {
+	var drop []K
+	var key K
+	var v uint64
+	entries := m.Iterate()
+	for entries.Next(&key, &v) {
+		if v == value {
+			drop = append(drop, key)
+		}
+	}
+	if err := entries.Err(); err != nil {
+		return err
+	}
+	for _, key := range drop {
+		if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Watched is a subject as the kernel has it.
+type Watched struct {
+	Subject uint64
+	Mode    Mode
+	// How it is told; several of a kind where it was watched more than once.
+	Cgroups        []uint64
+	MountNS, PIDNS []uint32
+}
+
+// Watched returns every subject, those of an earlier guard included, in no order.
+func (l *Layer) Watched() ([]Watched, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	modes, err := l.subjects()
+	if err != nil {
+		return nil, err
+	}
+	cgroups, err := byValue[uint64](l.maps[kernelMapCgroups])
+	if err != nil {
+		return nil, err
+	}
+	mounts, err := byValue[uint32](l.maps[kernelMapMountSpaces])
+	if err != nil {
+		return nil, err
+	}
+	pids, err := byValue[uint32](l.maps[kernelMapPidSpaces])
+	if err != nil {
+		return nil, err
+	}
+	var all []Watched
+	for subject, mode := range modes {
+		all = append(all, Watched{
+			Subject: subject, Mode: modeOf(mode),
+			Cgroups: cgroups[subject], MountNS: mounts[subject], PIDNS: pids[subject],
+		})
+	}
+	return all, nil
+}
+
+func byValue[K comparable](m *ebpf.Map) (map[uint64][]K, error) {
+	all := make(map[uint64][]K)
+	var key K
+	var value uint64
+	entries := m.Iterate()
+	for entries.Next(&key, &value) {
+		all[value] = append(all[value], key)
+	}
+	if err := entries.Err(); err != nil {
+		return nil, fmt.Errorf("reading how subjects are told: %w", err)
+	}
+	return all, nil
+}
