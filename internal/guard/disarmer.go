@@ -15,12 +15,9 @@ type disarmer struct {
 // disarmWindow is the time in which no more than the allowed number are stopped.
 const disarmWindow = time.Minute
 
-// mayStop reports whether one more may be stopped now, and counts it if so. Zero
-// or less lets any number.
+// mayStop reports whether one more than those in the last minute may be stopped
+// now, and counts it if so.
 func (d *disarmer) mayStop(most int, now time.Time) bool {
-	if most <= 0 {
-		return true
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	kept := d.stops[:0]

@@ -18,6 +18,8 @@ type Ground struct {
 	// Pods are those of this node by their UID; nil where nobody tells, and the
 	// place of a container is then found by its labels alone.
 	Pods map[string]Pod
+	// Host is the place of the node itself; nil where nobody tells.
+	Host *touchstone.Place
 	// Reported names the namespaces whose rules are reported and not enforced.
 	Reported map[string]bool
 	// Confirmed is when this was last known to be current.
@@ -30,10 +32,10 @@ type Pod struct {
 	Name      string
 	Workload  touchstone.Workload // that keeps it; Container is empty
 	Place     touchstone.Place
-	// Returns is false for a pod that nothing starts again once it was stopped.
-	Returns bool
 	// Declared are the commands of its probes and hooks, by container.
 	Declared map[string][][]string
+	// Images are the images as the pod writes them, by container.
+	Images map[string]string
 	// Debug names its ephemeral containers.
 	Debug map[string]bool
 }

@@ -2,203 +2,309 @@ package guard
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
-	"io/fs"
-	"os"
-	"path"
-	"strings"
-	"syscall"
+	"slices"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
-	"touchstone.dev/touchstone/internal/inspect/surface"
-	"touchstone.dev/touchstone/internal/manifest"
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/guard/bpf"
+	"touchstone.dev/touchstone/internal/guard/fanotify"
 )
 
-// manifestOfLayers writes the manifest of an image out of its unpacked layers, the
-// topmost first, as the runtime hands them to the overlay file system. It is for
-// images that nobody has inspected: every file is read and hashed. The layers are
-// mounted together read-only, and the mount is part of no mount namespace.
-func manifestOfLayers(ctx context.Context, layers []string, temporary func() (*os.File, error), to io.Writer) error {
-	root, unmount, err := mountLayers(layers)
-	if err != nil {
-		return err
+// The names of the layers, as people and events call them.
+const (
+	layerFanotify = "fanotify"
+	layerBPF      = "bpf"
+)
+
+// layers are the two ways in which the kernel stops what is unknown. Each works
+// where the other is not to be had.
+type layers struct {
+	guard    *Guard
+	fanotify *fanotify.Layer // nil where it is not to be had
+	bpf      *bpf.Layer      // nil where it is not to be had
+
+	// adopted are the subjects of a guard before this one, which the kernel still
+	// watches: their ids are taken over with the containers.
+	adopted  map[uint64]bpf.Mode
+	identity map[adoptedBy]uint64
+
+	mu       sync.Mutex
+	problems map[string]string // by layer: why it is not there
+	proven   map[string]time.Time
+}
+
+// openLayers puts into the kernel what it allows. A guard without any layer still
+// sees changes; that is told, never guessed.
+func (g *Guard) openLayers() error {
+	l := &g.layers
+	l.guard, l.problems, l.proven = g, map[string]string{}, map[string]time.Time{}
+	without := func(name string) bool { return slices.Contains(g.c.Without, name) }
+	if without(layerFanotify) {
+		l.problems[layerFanotify] = "it is switched off"
+	} else if layer, err := fanotify.Start(g.fanotifyConfig()); err != nil {
+		l.problems[layerFanotify] = err.Error()
+	} else {
+		l.fanotify = layer
 	}
-	defer unmount()
-	w := layerWalk{ctx: ctx, hash: sha256.New(), buffer: make([]byte, 256<<10), sorter: manifest.Sorter{Temporary: temporary, ChunkBytes: 2 << 20}}
-	defer w.sorter.Close()
-	if err := w.folder(root, "", 0); err != nil {
-		return fmt.Errorf("reading the layers of an image: %w", err)
+	if without(layerBPF) {
+		l.problems[layerBPF] = "it is switched off"
+	} else if layer, err := bpf.Open(g.bpfConfig()); err != nil {
+		l.problems[layerBPF] = err.Error()
+	} else {
+		l.bpf = layer
+		g.adopt()
 	}
-	out := manifest.NewWriter(to)
-	if err := w.sorter.WriteTo(out); err != nil {
-		return fmt.Errorf("writing the manifest of an image: %w", err)
-	}
-	if _, err := out.Close(); err != nil {
-		return fmt.Errorf("writing the manifest of an image: %w", err)
+	for name, problem := range l.problems {
+		if !without(name) {
+			g.trouble("the layer " + name + " is not to be had here: " + problem)
+		}
 	}
 	return nil
 }
 
-// mountLayers mounts layers together and returns the root. One layer alone needs
-// no mount.
-func mountLayers(layers []string) (*os.Root, func(), error) {
-	if len(layers) == 0 {
-		return nil, nil, errors.New("reading the layers of an image: it has none")
+func (g *Guard) fanotifyConfig() fanotify.Config {
+	return fanotify.Config{
+		Judge: (*contentJudge)(g), Written: g.written, After: g.recheck, Bound: g.c.AnswerWithin, Now: g.c.Now, Log: g.c.Log,
+		Trouble: func(subject uint64, sentence string) {
+			if s := g.subject(subject); s != nil {
+				sentence = s.name() + ": " + sentence
+			}
+			g.working.Go(func() { g.trouble(sentence) })
+		},
 	}
-	if len(layers) == 1 {
-		root, err := os.OpenRoot(layers[0])
-		if err != nil {
-			return nil, nil, fmt.Errorf("reading the layers of an image: %w", err)
-		}
-		return root, func() { _ = root.Close() }, nil
-	}
-	fd, err := overlay(layers)
-	if err != nil {
-		return nil, nil, fmt.Errorf("mounting the layers of an image: %w", err)
-	}
-	root, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", fd))
-	if err != nil {
-		_ = unix.Close(fd)
-		return nil, nil, fmt.Errorf("reading the layers of an image: %w", err)
-	}
-	return root, func() { _ = root.Close(); _ = unix.Close(fd) }, nil
 }
 
-// overlay makes a mount of the layers that nothing is attached to: it is gone when
-// its descriptor is closed.
-func overlay(layers []string) (int, error) {
-	system, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return -1, err
-	}
-	defer func() { _ = unix.Close(system) }()
-	for _, l := range layers {
-		if err = unix.FsconfigSetString(system, "lowerdir+", l); err != nil { // since Linux 6.5
-			break
-		}
-	}
-	if err != nil {
-		// The old spelling of all at once takes 256 bytes at most.
-		escape := strings.NewReplacer(`\`, `\\`, `:`, `\:`)
-		all := make([]string, len(layers))
-		for i, l := range layers {
-			all[i] = escape.Replace(l)
-		}
-		if err := unix.FsconfigSetString(system, "lowerdir", strings.Join(all, ":")); err != nil {
-			return -1, fmt.Errorf("%d layers: %w", len(layers), err)
-		}
-	}
-	if err := unix.FsconfigCreate(system); err != nil {
-		return -1, err
-	}
-	return unix.Fsmount(system, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOEXEC|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID)
+func (g *Guard) bpfConfig() bpf.Config {
+	return bpf.Config{Folder: g.c.Pins, Mappings: true}
 }
 
-// layerWalk reads one tree that nobody changes.
-type layerWalk struct {
-	ctx    context.Context
-	sorter manifest.Sorter
-	hash   hash.Hash
-	buffer []byte
+// closeLayers leaves in force what is pinned, and lets go of the rest.
+func (g *Guard) closeLayers() {
+	if g.layers.fanotify != nil {
+		g.layers.fanotify.Close()
+	}
+	if g.layers.bpf != nil {
+		_ = g.layers.bpf.Close()
+	}
 }
 
-// maxDepth bounds how deep folders are followed; a path of Linux holds at most
-// half of PATH_MAX.
-const maxDepth = 2048
+// runLayers handles what the layers tell, until the context ends.
+func (g *Guard) runLayers(ctx context.Context) error {
+	var parts sync.WaitGroup
+	if g.layers.bpf != nil {
+		parts.Go(func() { g.followKernel(ctx) })
+		parts.Go(func() { g.beat(ctx) })
+	}
+	parts.Wait()
+	<-ctx.Done()
+	return nil
+}
 
-func (w *layerWalk) folder(dir *os.Root, at string, depth int) error {
-	if depth > maxDepth {
-		return fmt.Errorf("%.200q lies more than %d folders deep", at, maxDepth)
-	}
-	list, err := dir.Open(".")
-	if err != nil {
-		return err
-	}
-	defer list.Close()
+// beat tells the kernel that somebody is there to judge what it holds.
+func (g *Guard) beat(ctx context.Context) {
+	every := time.NewTicker(time.Second)
+	defer every.Stop()
 	for {
-		entries, err := list.ReadDir(512)
-		for _, e := range entries {
-			if err := w.ctx.Err(); err != nil {
-				return err
-			}
-			if err := w.entry(dir, path.Join(at, e.Name()), e.Name(), depth); err != nil {
-				return err
-			}
+		if err := g.layers.bpf.Beat(); err != nil {
+			g.trouble("the kernel's layer does not hear the guard: " + err.Error())
 		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
 		}
 	}
 }
 
-func (w *layerWalk) entry(dir *os.Root, full, name string, depth int) error {
-	info, err := dir.Lstat(name)
+// watch has both layers see the subject; nothing is stopped until know and apply.
+func (l *layers) watch(s *subject) error {
+	var problems []error
+	if l.bpf != nil {
+		if err := l.watchBPF(s); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if l.fanotify != nil {
+		if err := l.fanotify.Watch(fanotify.Subject{ID: s.id, PID: s.pid(), Opens: true}); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (l *layers) watchBPF(s *subject) error {
+	if s.host {
+		return nil // it is every task that is in no other subject
+	}
+	identity, err := l.bpf.Identify(s.pid())
 	if err != nil {
 		return err
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || info.Mode()&fs.ModeSocket != 0 {
-		return nil
+	mode := watchOnly()
+	if old, ok := l.adopted[s.id]; ok {
+		mode = old // a guard before this one has set it, and it holds until this one knows better
 	}
-	e := manifest.Entry{Path: []byte(full), Mode: stat.Mode & 0o7777, UID: int(stat.Uid), GID: int(stat.Gid)}
+	return l.bpf.Watch(s.id, identity, mode)
+}
+
+// watchOnly sees what is executed, and does nothing about it.
+func watchOnly() bpf.Mode { return bpf.Mode{Execs: true, Forks: true, Exits: true} }
+
+func (l *layers) unwatch(s *subject) {
+	if l.fanotify != nil {
+		l.fanotify.Unwatch(s.id)
+	}
+	if l.bpf != nil {
+		if err := l.bpf.Unwatch(s.id); err != nil {
+			l.guard.c.Log.Warn("a container that has ended is still watched in the kernel", "error", err)
+		}
+	}
+}
+
+// verify tells the kernel's layer of a file whose content is known, or whose
+// execution is let be.
+func (l *layers) verify(s *subject, stamp bpf.Stamp) {
+	if l.bpf == nil {
+		return
+	}
+	if err := l.bpf.Verify(s.id, stamp); err != nil {
+		l.guard.c.Log.Warn("a file could not be told to the kernel's layer", "subject", s.name(), "error", err)
+	}
+}
+
+func (l *layers) verified(s *subject, stamp bpf.Stamp) bool {
+	if l.bpf == nil {
+		return false
+	}
+	ok, err := l.bpf.Verified(s.id, stamp)
+	return ok && err == nil
+}
+
+func stampOf(st *unix.Stat_t) bpf.Stamp { return bpf.StampOfStat(st) }
+
+// know hands every executable of the image to the kernel's layer, so that it knows
+// them while no guard runs.
+func (l *layers) know(s *subject, im *image) {
+	if l.bpf == nil {
+		return
+	}
+	stamps, err := l.guard.executables(s, im)
+	if err == nil {
+		err = l.bpf.VerifyAll(s.id, stamps)
+	}
+	if err != nil {
+		s.complain(err)
+		l.guard.trouble(fmt.Sprintf("%s: its executables are judged one by one: %v", s.name(), err))
+	}
+}
+
+// apply has the layers do what the policy says.
+func (l *layers) apply(s *subject, p *policy) error {
+	var problems []error
+	run := p.run.action
+	if l.fanotify != nil {
+		problems = append(problems, l.fanotify.Watch(fanotify.Subject{
+			ID: s.id, PID: s.pid(), FailClosed: p.unjudged.stops(), Opens: run != touchstone.EffectNone,
+		}))
+	}
+	if l.bpf != nil {
+		problems = append(problems, l.bpf.Watch(s.id, bpf.Identity{}, modeFor(p)))
+	}
+	return errors.Join(problems...)
+}
+
+// modeFor is the policy in the kernel's words. What is unknown there is held until it
+// has been looked at, so that a known file that somebody has touched is not killed.
+func modeFor(p *policy) bpf.Mode {
+	m := watchOnly()
+	m.Closed = p.unjudged.stops()
 	switch {
-	case info.IsDir():
-		e.Kind = manifest.Dir
-		if err := w.sorter.Add(&e); err != nil {
-			return err
-		}
-		sub, err := dir.OpenRoot(name)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = sub.Close() }()
-		return w.folder(sub, full, depth+1)
-	case info.Mode().IsRegular():
-		if err := w.file(dir, name, info.Size(), &e); err != nil {
-			return err
-		}
-	case info.Mode()&fs.ModeSymlink != 0:
-		target, err := dir.Readlink(name)
-		if err != nil {
-			return err
-		}
-		e.Kind, e.Link = manifest.Symlink, []byte(target)
-	case info.Mode()&fs.ModeNamedPipe != 0:
-		e.Kind = manifest.Fifo
+	case p.run.action == touchstone.EffectNone:
+	case !p.ready && p.run.stops(), p.run.action == touchstone.EffectAlert:
+		m.Unverified, m.Nameless, m.Mapping = bpf.Report, bpf.Report, bpf.Report
 	default:
-		e.Kind = manifest.Device
+		m.Unverified, m.Nameless, m.Mapping, m.Unjudged = bpf.Hold, bpf.Kill, bpf.Hold, bpf.Report
 	}
-	return w.sorter.Add(&e)
+	return m
 }
 
-func (w *layerWalk) file(dir *os.Root, name string, size int64, e *manifest.Entry) error {
-	f, err := dir.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOATIME, 0)
+// states are the layers as the kernel and the last canaries say.
+func (l *layers) states() []LayerStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []LayerStatus
+	for _, name := range []string{layerFanotify, layerBPF} {
+		st := LayerStatus{Name: name, Attached: l.has(name), Problem: l.problems[name], Proven: l.proven[name]}
+		out = append(out, st)
+	}
+	return out
+}
+
+// adoptedBy is how the kernel tells the tasks of a subject.
+type adoptedBy struct {
+	cgroup  uint64
+	mountNS uint32
+}
+
+// adopt finds what a guard before this one has left in the kernel.
+func (g *Guard) adopt() {
+	l := &g.layers
+	l.adopted, l.identity = map[uint64]bpf.Mode{}, map[adoptedBy]uint64{}
+	watched, err := l.bpf.Watched()
 	if err != nil {
-		return err
+		g.trouble("what was enforced before cannot be read: " + err.Error())
+		return
 	}
-	defer f.Close()
-	head := make([]byte, min(size, surface.HeadSize))
-	n, err := f.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+	highest := g.nextID.Load()
+	for _, w := range watched {
+		highest = max(highest, w.Subject)
+		l.adopted[w.Subject] = w.Mode
+		for _, c := range w.Cgroups {
+			l.identity[adoptedBy{cgroup: c}] = w.Subject
+		}
+		for _, m := range w.MountNS {
+			l.identity[adoptedBy{mountNS: m}] = w.Subject
+		}
 	}
-	e.Exec = manifest.ExecOf(surface.Look(string(e.Path), size, head[:n], f).Exec)
-	w.hash.Reset()
-	if e.Size, err = io.CopyBuffer(w.hash, onlyReader{f}, w.buffer); err != nil {
-		return err
-	}
-	w.hash.Sum(e.SHA256[:0])
-	e.Hashed = true
-	return nil
+	g.nextID.Store(highest)
 }
 
-// onlyReader hides what io.Copy would use in place of the buffer.
-type onlyReader struct{ io.Reader }
+// idFor returns the id of a container that is new here: the one that it has in the
+// kernel already, or a fresh one. An id is taken over once.
+func (l *layers) idFor(pid int) uint64 {
+	if l.bpf != nil && len(l.adopted) > 0 {
+		if id, err := l.bpf.Identify(pid); err == nil {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			for _, by := range []adoptedBy{{mountNS: id.MountNS}, {cgroup: id.Cgroup}} {
+				if subject, ok := l.identity[by]; ok && by != (adoptedBy{}) {
+					for k, v := range l.identity {
+						if v == subject {
+							delete(l.identity, k)
+						}
+					}
+					return subject
+				}
+			}
+		}
+	}
+	return l.guard.nextID.Add(1)
+}
+
+// dropOthers forgets what a guard before this one has left of containers that are
+// gone.
+func (l *layers) dropOthers() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, subject := range l.identity {
+		if err := l.bpf.Unwatch(subject); err != nil {
+			l.guard.c.Log.Warn("a container that has ended is still watched in the kernel", "error", err)
+		}
+	}
+	clear(l.identity)
+}

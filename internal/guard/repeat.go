@@ -106,3 +106,14 @@ func (r *repeats) over(now time.Time, all bool) []touchstone.RuntimeEvent {
 	}
 	return out
 }
+
+// isFresh reports whether fresh would: what costs something to find out is found out
+// only then.
+func (r *repeats) isFresh(key repeatKey) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open[key] != nil {
+		return false
+	}
+	return r.subject[key.subject] < mostRepeats || r.open[repeatKey{key.subject, key.kind, ""}] == nil
+}

@@ -1,0 +1,66 @@
+package guard
+
+import (
+	"fmt"
+	"time"
+
+	"touchstone.dev/touchstone"
+)
+
+// judgement is what the rules say of an act on something that runs, and what the
+// guard may do about it now.
+type judgement struct {
+	reason touchstone.Reason
+	// asked is what the rules ask for, action what is done: not more than that.
+	asked, action touchstone.Effect
+	// milder says why action is less than asked; empty where it is not.
+	milder string
+	// until is when it has to be judged anew although nothing else has changed;
+	// zero for never.
+	until time.Time
+}
+
+// stops reports whether the act itself is to fail.
+func (j *judgement) stops() bool {
+	return j.action == touchstone.EffectBlock || j.action == touchstone.EffectKill
+}
+
+// judge puts an act before Decide.
+func (g *Guard) judge(s *subject, q touchstone.Question) judgement {
+	now, ground := g.c.Now(), g.ground.Load()
+	artifact, place := s.about()
+	q.Place, q.Workload, q.Started = place, s.who().Workload, s.started
+	d := touchstone.Decide(ground.Rules, &touchstone.Case{
+		Artifact: artifact, Question: q, Waivers: ground.Waivers, WaiversDigest: ground.WaiversDigest, Now: now,
+	})
+	j := judgement{asked: d.Action, action: d.Action, until: d.Until}
+	if j.asked == "" {
+		j.asked, j.action = touchstone.EffectNone, touchstone.EffectNone
+	}
+	if len(d.Reasons) > 0 {
+		j.reason = d.Reasons[0]
+	}
+	g.temper(&j, s, &place, ground, now)
+	return j
+}
+
+// temper makes the action milder than the rules ask for where the namespace is only
+// reported on, and where a rule that kills was not watched for long enough.
+func (g *Guard) temper(j *judgement, s *subject, place *touchstone.Place, ground *Ground, now time.Time) {
+	if j.asked.Soft() {
+		return
+	}
+	if namespace := s.who().Namespace; namespace != "" && ground.Reported[namespace] {
+		j.action, j.milder = touchstone.EffectAlert, "the rules are not enforced in namespace "+namespace+" yet"
+		return
+	}
+	if j.asked != touchstone.EffectKill || g.c.KillNow {
+		return
+	}
+	g.probation.watch(j.reason.Rule, place, now)
+	if until := g.probation.until(j.reason.Rule, place, now); now.Before(until) {
+		j.until = sooner(j.until, until)
+		j.action = touchstone.EffectBlock
+		j.milder = fmt.Sprintf("the rule kills from %s on, if it has no case until then (touchstone guard --now)", until.UTC().Format(time.DateOnly))
+	}
+}

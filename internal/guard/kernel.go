@@ -1,0 +1,220 @@
+package guard
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/guard/bpf"
+	"touchstone.dev/touchstone/internal/inspect/secrets"
+)
+
+// followKernel handles what the kernel's layer tells, until the context ends.
+func (g *Guard) followKernel(ctx context.Context) {
+	holding := make(chan struct{}, 8) // how many held processes are looked at at once
+	for e, err := range g.layers.bpf.Events(ctx) {
+		if err != nil {
+			g.figures.lost.WithLabelValues("kernel").Inc()
+			g.trouble("what the kernel tells cannot be read: " + err.Error())
+			continue
+		}
+		s := g.subject(e.Subject)
+		if s == nil {
+			continue
+		}
+		g.processEvent(s, &e)
+		switch e.Verdict {
+		case bpf.Fine:
+		case bpf.Held:
+			holding <- struct{}{}
+			g.working.Go(func() {
+				defer func() { <-holding }()
+				g.held(s, &e)
+			})
+		default:
+			g.kernelVerdict(s, &e)
+		}
+	}
+}
+
+// held judges a process that the kernel keeps from its first instruction, and lets it
+// go on or ends it.
+func (g *Guard) held(s *subject, e *bpf.Event) {
+	x, known := g.look(s, e)
+	if known {
+		g.layers.verify(s, e.File)
+		g.release(e)
+		return
+	}
+	a := g.kernelAct(s, e, x)
+	j := g.judge(s, a.question)
+	if !j.stops() {
+		g.layers.verify(s, e.File)
+		g.release(e)
+		g.happened(a, j)
+		return
+	}
+	step := touchstone.Step{At: g.c.Now(), Do: touchstone.DeedKilled, Layer: layerBPF}
+	if err := signal(e, unix.SIGKILL); err != nil {
+		step.Problem = err.Error()
+	}
+	a.steps = append(a.steps, step)
+	g.happened(a, j)
+}
+
+// look reads the file that a process is held for. It is known where its content is
+// the image's; else the execution says what it is.
+func (g *Guard) look(s *subject, e *bpf.Event) (x *touchstone.Execution, known bool) {
+	x = executionIn(e)
+	im := s.image.Load()
+	if im == nil {
+		x.Unjudged = "what the image holds is not known yet"
+		return x, false
+	}
+	if e.Why == bpf.Nameless {
+		return x, false
+	}
+	if !im.contents.HasSize(e.File.Size) {
+		return x, false
+	}
+	f, err := openHeld(e)
+	if err != nil {
+		x.Unjudged = err.Error()
+		return x, false
+	}
+	defer f.Close()
+	var before, after unix.Stat_t
+	err = unix.Fstat(int(f.Fd()), &before)
+	if err == nil && stampOf(&before) != e.File {
+		err = errors.New("the file was changed after it was executed")
+	}
+	var sum [32]byte
+	if err == nil {
+		sum, err = hashAll(f)
+	}
+	if err == nil {
+		err = unix.Fstat(int(f.Fd()), &after)
+	}
+	if err == nil && stampOf(&after) != e.File {
+		err = errors.New("the file was changed while it was read")
+	}
+	if err != nil {
+		x.Unjudged = err.Error()
+		return x, false
+	}
+	x.SHA256 = touchstone.NewDigest(sum[:])
+	_, known = im.contents.Has(e.File.Size, sum)
+	return x, known
+}
+
+// openHeld opens the file that is mapped in a held process, and no other.
+func openHeld(e *bpf.Event) (*os.File, error) {
+	proc := filepath.Join("/proc", strconv.Itoa(e.Process.PID))
+	if e.Part == bpf.Program {
+		return os.OpenFile(proc+"/exe", os.O_RDONLY|unix.O_NONBLOCK, 0)
+	}
+	maps, err := os.Open(proc + "/maps")
+	if err != nil {
+		return nil, err
+	}
+	defer maps.Close()
+	lines := bufio.NewScanner(maps)
+	lines.Buffer(make([]byte, 0, 8<<10), 64<<10)
+	for lines.Scan() {
+		span, _, _, ok := executableMapping(lines.Text())
+		if !ok {
+			continue
+		}
+		path := proc + "/map_files/" + span
+		var st unix.Stat_t
+		if unix.Stat(path, &st) == nil && st.Ino == e.File.Ino && st.Size == e.File.Size {
+			return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		}
+	}
+	return nil, errors.New("the file is no longer mapped")
+}
+
+// kernelVerdict tells of what the kernel has done, or let be, by itself.
+func (g *Guard) kernelVerdict(s *subject, e *bpf.Event) {
+	x := executionIn(e)
+	a := g.kernelAct(s, e, x)
+	switch e.Verdict {
+	case bpf.Killed:
+		a.steps = append(a.steps, touchstone.Step{At: a.at, Do: touchstone.DeedKilled, Layer: layerBPF})
+	case bpf.LetRun:
+		x.Unjudged = "no guard was there to judge it"
+	case bpf.Unstopped:
+		a.steps = append(a.steps, touchstone.Step{At: a.at, Do: touchstone.DeedKilled, Layer: layerBPF, Problem: "the kernel does not let this process be stopped"})
+	case bpf.Reported:
+		if _, known := g.look(s, e); known {
+			g.layers.verify(s, e.File)
+			return
+		}
+	}
+	g.happened(a, g.judge(s, a.question))
+}
+
+func executionIn(e *bpf.Event) *touchstone.Execution {
+	x := &touchstone.Execution{Kind: touchstone.ExecuteProgram, Path: e.Path, Size: e.File.Size}
+	if e.Part != bpf.Program {
+		x.Kind = touchstone.ExecuteLibrary
+	}
+	if e.Why == bpf.Nameless {
+		x.Kind = touchstone.ExecuteMemory
+	}
+	return x
+}
+
+func (g *Guard) kernelAct(s *subject, e *bpf.Event, x *touchstone.Execution) act {
+	a := act{
+		subject: s, kind: touchstone.EventRunUnknown, thing: x.Path + "\n" + string(x.Kind), at: g.c.Now(), copy: x.Path,
+		question: touchstone.Question{Occasion: touchstone.OccasionExecute, Execution: x},
+		process: &touchstone.Process{
+			PID: e.Process.PID, Parent: e.Parent.PID, UID: e.Process.UID, Path: e.Name, Command: secrets.Command(e.Args),
+		},
+	}
+	if x.Kind == touchstone.ExecuteMemory {
+		a.copy = ""
+	}
+	if a.process.Path == "" {
+		a.process.Path = e.Process.Comm
+	}
+	if g.repeats.isFresh(repeatKey{s.id, a.kind, a.thing}) {
+		a.tree = g.ancestors(a.process)
+	}
+	return a
+}
+
+// release lets a held process go on.
+func (g *Guard) release(e *bpf.Event) {
+	if err := signal(e, unix.SIGCONT); err != nil {
+		g.c.Log.Warn("a process that was held could not be let go on", "pid", e.Process.PID, "error", err)
+	}
+}
+
+// signal signals the process of an event by a handle on it. It was stopped, so that
+// it can only be gone if somebody has killed it, and its number another's.
+func signal(e *bpf.Event, sig unix.Signal) error {
+	fd, err := unix.PidfdOpen(e.Process.PID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("signalling process %d: %w", e.Process.PID, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if start, ok := startTicks(e.Process.PID); !ok || start != ticksOf(e.Process.Start) {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("signalling process %d: %w", e.Process.PID, err)
+	}
+	return nil
+}
