@@ -17,8 +17,7 @@ type Config struct {
 	// Folder is where programs and maps are pinned, on a file system of type bpf,
 	// which is mounted at its parent if there is none. Default /sys/fs/bpf/touchstone.
 	Folder string
-	// Proc is the host's proc file system, whose process 1 is the host's own.
-	// Default /proc.
+	// Proc is a proc file system of the host's PID namespace. Default /proc.
 	Proc string
 	// Cgroups is the host's cgroup file system. Default /sys/fs/cgroup.
 	Cgroups string

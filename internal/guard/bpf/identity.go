@@ -121,7 +121,7 @@ func namespaceUnlikeHost(proc string, pid int, kind string) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	host, err := namespace(proc, 1, kind)
+	host, err := hostNamespace(proc, kind)
 	if err != nil {
 		return 0, err
 	}
@@ -129,6 +129,17 @@ func namespaceUnlikeHost(proc string, pid int, kind string) (uint32, error) {
 		return 0, nil
 	}
 	return own, nil
+}
+
+// hostNamespace asks the kernel's own thread, which is always in the first
+// namespaces and hides from nobody.
+func hostNamespace(proc, kind string) (uint32, error) {
+	const thread = 2
+	comm, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(thread), "comm"))
+	if err != nil || string(comm) != "kthreadd\n" {
+		return 0, fmt.Errorf("%s does not show the host's processes\nhint: run the guard in the host's PID namespace", proc)
+	}
+	return namespace(proc, thread, kind)
 }
 
 func namespace(proc string, pid int, kind string) (uint32, error) {

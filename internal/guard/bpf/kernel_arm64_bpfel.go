@@ -110,6 +110,7 @@ const (
 	kernelProgOnExec     = "on_exec"
 	kernelProgOnExit     = "on_exit"
 	kernelProgOnFork     = "on_fork"
+	kernelVarBackingFlag = "backing_flag"
 	kernelVarGeneration  = "generation"
 	kernelVarSources     = "sources"
 )
@@ -182,8 +183,9 @@ type kernelMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelVariableSpecs struct {
-	Generation *ebpf.VariableSpec `ebpf:"generation"`
-	Sources    *ebpf.VariableSpec `ebpf:"sources"`
+	BackingFlag *ebpf.VariableSpec `ebpf:"backing_flag"`
+	Generation  *ebpf.VariableSpec `ebpf:"generation"`
+	Sources     *ebpf.VariableSpec `ebpf:"sources"`
 }
 
 // kernelObjects contains all objects after they have been loaded into the kernel.
@@ -237,8 +239,9 @@ func (m *kernelMaps) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelVariables struct {
-	Generation *ebpf.Variable `ebpf:"generation"`
-	Sources    *ebpf.Variable `ebpf:"sources"`
+	BackingFlag *ebpf.Variable `ebpf:"backing_flag"`
+	Generation  *ebpf.Variable `ebpf:"generation"`
+	Sources     *ebpf.Variable `ebpf:"sources"`
 }
 
 // kernelPrograms contains all programs after they have been loaded into the kernel.

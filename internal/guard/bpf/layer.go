@@ -61,7 +61,7 @@ func (l *Layer) open() error {
 	if l.hierarchy, err = findHierarchy(l.config.Cgroups); err != nil {
 		return err
 	}
-	mountNS, err := namespace(l.config.Proc, 1, "mnt")
+	mountNS, err := hostNamespace(l.config.Proc, "mnt")
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 )
 
@@ -95,6 +97,9 @@ func (l *Layer) load(generation uint64) (programs, error) {
 	if err := spec.Variables[kernelVarGeneration].Set(generation); err != nil {
 		return programs{}, err
 	}
+	if err := spec.Variables[kernelVarBackingFlag].Set(backingFlag()); err != nil {
+		return programs{}, err
+	}
 	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: l.maps})
 	if err != nil {
 		return programs{}, fmt.Errorf("loading the programs: %w", err)
@@ -172,4 +177,17 @@ func (l *Layer) SetMappings(on bool) error {
 	default:
 		return err
 	}
+}
+
+// backingFlag is FMODE_BACKING: bit 25 from 6.5 on, bit 24 since the file modes for
+// fsnotify came, in 6.14.
+func backingFlag() uint32 {
+	var fn *btf.Func
+	if kernel, err := btf.LoadKernelSpec(); err == nil && kernel.TypeByName("file_set_fsnotify_mode_from_watchers", &fn) == nil {
+		return 1 << 24
+	}
+	if v, err := features.LinuxVersionCode(); err == nil && v >= 6<<16|14<<8 {
+		return 1 << 24
+	}
+	return 1 << 25
 }

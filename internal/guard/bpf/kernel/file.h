@@ -51,7 +51,7 @@ static __always_inline void see(struct file *file, struct seen *seen)
 	struct inode *below = BPF_CORE_READ(file, f_inode);
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	struct backing_file *backing = (void *)file;
-	if (bpf_core_field_exists(backing->user_path) && BPF_CORE_READ(file, f_mode) & FMODE_BACKING)
+	if (bpf_core_field_exists(backing->user_path) && BPF_CORE_READ(file, f_mode) & backing_flag)
 		dentry = BPF_CORE_READ(backing, user_path.dentry);
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 

@@ -63,8 +63,7 @@ enum bpf_map_type {
 #define VM_EXEC 0x4
 #define VM_MAYSHARE 0x80 // VM_SHARED is taken away from a file opened for reading
 
-#define FMODE_BACKING (1 << 25)     // the file is one below an overlay, opened for it
-#define CTIME_QUERIED (1u << 31)    // a flag in i_ctime_nsec of kernels with fine times
+#define CTIME_QUERIED (1u << 31) // a flag in i_ctime_nsec of kernels with fine times
 
 #define PIDTYPE_SID 3
 

@@ -226,3 +226,7 @@ struct {
 
 // Which generation of programs this is.
 volatile const u64 generation = 0;
+
+// The bit of f_mode that tells a backing file, by which an overlay opens the one
+// below: it has not always been the same.
+volatile const u32 backing_flag = 0;

@@ -1,0 +1,301 @@
+package bpf
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// container is a process in namespaces and a cgroup of its own, on an overlay:
+// /actor is this test binary; /bin, /lib and /lib64 hold a dynamic program and its
+// loader; /shm is a tmpfs and /volume a folder of the host's.
+type container struct {
+	t      testing.TB
+	layer  *Layer
+	id     uint64
+	pid    int
+	base   string
+	cgroup string
+	in     io.WriteCloser
+	out    *bufio.Scanner
+	exited chan struct{}
+}
+
+var lastSubject atomic.Uint64
+
+func needKernel(t testing.TB) {
+	t.Helper()
+	if os.Getuid() != 0 || runtime.GOARCH != "amd64" {
+		t.Skip("needs root, on amd64")
+	}
+	if err := Supported(); err != nil {
+		t.Skip("needs a kernel with eBPF: ", err)
+	}
+}
+
+// openLayer opens a layer in a folder of its own.
+func openLayer(t testing.TB, change func(*Config)) *Layer {
+	t.Helper()
+	needKernel(t)
+	config := Config{Folder: "/sys/fs/bpf/touchstone-test-" + strconv.Itoa(os.Getpid()) + "-" + strings.ReplaceAll(strings.ReplaceAll(t.Name(), "/", "-"), ".", "_"), Mappings: true, Stamps: 1024}
+	if change != nil {
+		change(&config)
+	}
+	l, err := Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		l.Close()
+		if err := Remove(config.Folder); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+var strict = Mode{Unverified: Kill, Nameless: Kill, Mapping: Kill, Unjudged: Report}
+
+// start runs a container; it is not watched.
+func start(t testing.TB, l *Layer) *container {
+	t.Helper()
+	c := &container{t: t, layer: l, id: lastSubject.Add(1), base: t.TempDir(), exited: make(chan struct{})}
+	c.build()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(self, actorFlag, "init", c.base)
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID}
+	command.Stderr = os.Stderr
+	if c.in, err = command.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.out = bufio.NewScanner(out)
+	c.out.Buffer(nil, 1<<20)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.pid = command.Process.Pid
+	t.Cleanup(func() {
+		if err := l.Unwatch(c.id); err != nil {
+			t.Error(err)
+		}
+		command.Process.Kill()
+		<-c.exited
+		if err := poll(func() bool { return os.Remove(c.cgroup) == nil }); err != nil {
+			t.Error("the cgroup stays: ", err)
+		}
+	})
+	go func() {
+		command.Process.Wait()
+		close(c.exited)
+	}()
+	c.cgroup = filepath.Join(l.hierarchy.folder, fmt.Sprintf("touchstone-test-%d-%d", os.Getpid(), c.id))
+	if err := os.Mkdir(c.cgroup, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.cgroup, "cgroup.procs"), []byte(strconv.Itoa(c.pid)), 0); err != nil {
+		t.Fatal(err)
+	}
+	if !c.out.Scan() || c.out.Text() != "ready" {
+		t.Fatal("the container did not start")
+	}
+	return c
+}
+
+// watched starts a container and watches it; /actor and the dynamic program with its
+// libraries are verified.
+func watched(t testing.TB, l *Layer, mode Mode) *container {
+	t.Helper()
+	c := start(t, l)
+	id, err := l.Identify(c.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Watch(c.id, id, mode); err != nil {
+		t.Fatal(err)
+	}
+	c.verifyImage()
+	return c
+}
+
+func (c *container) verifyImage() {
+	c.t.Helper()
+	var stamps []Stamp
+	err := filepath.WalkDir(filepath.Join(c.base, "lower"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			stamps = append(stamps, c.stamp(strings.TrimPrefix(path, filepath.Join(c.base, "lower"))))
+		}
+		return err
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.layer.VerifyAll(c.id, stamps); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *container) build() {
+	c.t.Helper()
+	for _, d := range []string{"lower/proc", "lower/dev", "lower/shm", "lower/volume", "lower/tmp", "lower/bin", "lower/lib64", "lower/lib/x86_64-linux-gnu", "upper", "work", "root", "volume"} {
+		if err := os.MkdirAll(filepath.Join(c.base, d), 0o755); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for from, to := range map[string]string{
+		self:                              "lower/actor",
+		"/bin/true":                       "lower/bin/true",
+		"/lib64/ld-linux-x86-64.so.2":     "lower/lib64/ld-linux-x86-64.so.2",
+		"/lib/x86_64-linux-gnu/libc.so.6": "lower/lib/x86_64-linux-gnu/libc.so.6",
+		"/lib/x86_64-linux-gnu/libm.so.6": "lower/lib/x86_64-linux-gnu/libm.so.6",
+	} {
+		copyFile(c.t, from, filepath.Join(c.base, to))
+	}
+	if err := os.WriteFile(filepath.Join(c.base, "lower/bin/known"), program(7), 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, content, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// program is an ELF file that ends with the code.
+func program(code byte) []byte {
+	text := []byte{
+		0xbf, code, 0, 0, 0, // mov edi, code
+		0xb8, 60, 0, 0, 0, // mov eax, exit
+		0x0f, 0x05, // syscall
+	}
+	const base, headers = 0x400000, 0x78
+	b := []byte{0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	le := binary.LittleEndian
+	b = le.AppendUint16(b, 2)  // executable
+	b = le.AppendUint16(b, 62) // x86-64
+	b = le.AppendUint32(b, 1)
+	b = le.AppendUint64(b, base+headers) // entry
+	b = le.AppendUint64(b, 0x40)         // program headers
+	b = le.AppendUint64(b, 0)
+	b = le.AppendUint32(b, 0)
+	for _, n := range []uint16{0x40, 0x38, 1, 0x40, 0, 0} {
+		b = le.AppendUint16(b, n)
+	}
+	b = le.AppendUint32(b, 1) // load
+	b = le.AppendUint32(b, 5) // readable, executable
+	size := uint64(headers + len(text))
+	for _, n := range []uint64{0, base, base, size, size, 0x1000} {
+		b = le.AppendUint64(b, n)
+	}
+	return append(b, text...)
+}
+
+// path returns where the host finds the container's file.
+func (c *container) path(name string) string {
+	return filepath.Join("/proc", strconv.Itoa(c.pid), "root", name)
+}
+
+func (c *container) stamp(name string) Stamp {
+	c.t.Helper()
+	f, err := os.Open(c.path(name))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer f.Close()
+	s, err := StampOf(f)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return s
+}
+
+// put writes a program into the container that ends with the code 42.
+func (c *container) put(name string) string {
+	c.t.Helper()
+	if err := os.WriteFile(c.path(name), program(42), 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	return name
+}
+
+func (c *container) verify(name string) {
+	c.t.Helper()
+	if err := c.layer.Verify(c.id, c.stamp(name)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *container) run(args ...string) outcome { return c.order(order{Args: args}) }
+
+// act runs a deed of the actor.
+func (c *container) act(args ...string) outcome {
+	return c.run(append([]string{"/actor", actorFlag}, args...)...)
+}
+
+func (c *container) order(o order) outcome {
+	c.t.Helper()
+	raw, err := json.Marshal(o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := c.in.Write(append(raw, '\n')); err != nil {
+		c.t.Fatal(err)
+	}
+	var result outcome
+	if !c.out.Scan() {
+		return outcome{Err: "the container is gone"}
+	}
+	if err := json.Unmarshal(c.out.Bytes(), &result); err != nil {
+		c.t.Fatal(err)
+	}
+	return result
+}
+
+func (c *container) counters() Counters {
+	c.t.Helper()
+	n, err := c.layer.Counters(c.id)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return n
+}
+
+// poll waits for something to become true, for ten seconds.
+func poll(done func() bool) error {
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not within ten seconds")
+		}
+	}
+	return nil
+}
