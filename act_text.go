@@ -8,18 +8,17 @@ import (
 // String says for people what is run: "tmp/x (program, sha256:ab12cd34ef56, 1.2 MB)".
 // Names are as what runs has them: escape them where they are shown.
 func (e *Execution) String() string {
-	facts := make([]string, 0, 4)
-	if e.Kind != "" {
-		facts = append(facts, string(e.Kind))
+	kind, content, volume := string(e.Kind), "", ""
+	if kind != "" {
+		kind += ", "
 	}
 	if e.SHA256 != "" {
-		facts = append(facts, contentText(e.SHA256))
+		content = contentText(e.SHA256) + ", "
 	}
-	facts = append(facts, sizeText(e.Size))
 	if e.Volume != "" {
-		facts = append(facts, "in the volume "+nameText(e.Volume))
+		volume = ", in the volume " + nameText(e.Volume)
 	}
-	return nameText(e.Path) + " (" + strings.Join(facts, ", ") + ")"
+	return nameText(e.Path) + " (" + kind + content + sizeText(e.Size) + volume + ")"
 }
 
 // String says for people what differs: "etc/app.conf was changed: content, mode 0777

@@ -100,7 +100,7 @@ func anyCase(t *rapid.T, environments []string) *touchstone.Case {
 
 func anyQuestion(t *rapid.T, environments []string) touchstone.Question {
 	q := touchstone.Question{
-		Occasion: touchstone.Occasion(word(t, "occasion", "check", "promote", "admit", "restart", "running", "login")),
+		Occasion: touchstone.Occasion(word(t, "occasion", "check", "promote", "admit", "restart", "running", "login", "change", "execute")),
 		Place: touchstone.Place{
 			Environment: word(t, "environment", environments...), Namespace: word(t, "namespace", "shop", "x"), Cluster: "pay-1",
 			Class: touchstone.ClassApplication, Exposure: touchstone.ExposureOpen, Owner: "team-pay", Assumed: []string{},
@@ -114,6 +114,14 @@ func anyQuestion(t *rapid.T, environments []string) touchstone.Question {
 	}
 	if q.Occasion == touchstone.OccasionLogin {
 		q.Login = &touchstone.Login{Kind: touchstone.LoginExec, By: "kim", Command: []string{"psql", "--password", "hunter2hunter"}, TTY: true}
+	}
+	file := &touchstone.File{Path: "etc/app.conf", Kind: touchstone.FileRegular, Mode: 0o644, SHA256: touchstone.DigestOf(nil)}
+	switch q.Occasion {
+	case touchstone.OccasionChange:
+		q.Drift = &touchstone.Drift{Change: touchstone.Removed, Path: file.Path, Want: file, Managed: word(t, "managed", "", "puppet")}
+	case touchstone.OccasionExecute:
+		q.Started = day(t, "started")
+		q.Execution = &touchstone.Execution{Kind: touchstone.ExecuteScript, Path: "tmp/x", Size: 12, Unjudged: word(t, "unjudged", "", "too large")}
 	}
 	return redacted(q)
 }
