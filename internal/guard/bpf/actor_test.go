@@ -51,6 +51,10 @@ func act(args []string) int {
 		"overlay":  actOverlay,
 		"chroot":   actChroot,
 		"write":    actWriteMapped,
+		"continue": actContinue,
+		"become":   actBecome,
+		"terminal": actTerminal,
+		"layer":    actLayer,
 	}
 	deed := deeds[args[0]]
 	if deed == nil {
@@ -74,7 +78,7 @@ func actInit(args []string) error {
 		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
 		unix.Mount("overlay", root, "overlay", 0, layers),
 		unix.Mount("proc", filepath.Join(root, "proc"), "proc", 0, ""),
-		unix.Mount("/dev", filepath.Join(root, "dev"), "", unix.MS_BIND, ""),
+		unix.Mount("/dev", filepath.Join(root, "dev"), "", unix.MS_BIND|unix.MS_REC, ""),
 		unix.Mount("tmpfs", filepath.Join(root, "shm"), "tmpfs", 0, ""),
 		unix.Mount(filepath.Join(base, "volume"), filepath.Join(root, "volume"), "", unix.MS_BIND, ""),
 		unix.Chdir(root),
@@ -109,8 +113,8 @@ func obey(o order) outcome {
 	}
 	status := command.ProcessState.Sys().(syscall.WaitStatus)
 	result.Code = status.ExitStatus()
-	if status.Signaled() {
-		result.Signal = status.Signal()
+	if signal := status.Signal(); signal > 0 {
+		result.Signal = signal
 	}
 	return result
 }
@@ -350,8 +354,8 @@ func finishAs(command *exec.Cmd) error {
 		return err
 	}
 	status := command.ProcessState.Sys().(syscall.WaitStatus)
-	if status.Signaled() {
-		return unix.Kill(os.Getpid(), status.Signal())
+	if signal := status.Signal(); signal > 0 {
+		return unix.Kill(os.Getpid(), signal)
 	}
 	os.Exit(status.ExitStatus())
 	return nil
@@ -393,4 +397,52 @@ func actWriteMapped(args []string) error {
 	}
 	f.Close()
 	return finishAs(exec.Command(args[0]))
+}
+
+// actContinue starts a command and lets it go on, whenever it is stopped.
+func actContinue(args []string) error {
+	command := exec.Command(args[0])
+	if err := command.Start(); err != nil {
+		return err
+	}
+	for {
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(command.Process.Pid, &status, unix.WUNTRACED, nil); err != nil {
+			return err
+		}
+		switch {
+		case status.Stopped():
+			if err := command.Process.Signal(unix.SIGCONT); err != nil {
+				return err
+			}
+		case status.Exited():
+			os.Exit(status.ExitStatus())
+		default:
+			return unix.Kill(os.Getpid(), status.Signal())
+		}
+	}
+}
+
+// actBecome executes a command in its place.
+func actBecome(args []string) error {
+	return unix.Exec(args[0], args, nil)
+}
+
+// actTerminal runs a command in a session of its own, on a new terminal.
+func actTerminal(args []string) error {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return err
+	}
+	slave, _, errno := unix.Syscall(unix.SYS_IOCTL, master.Fd(), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY)
+	if errno != 0 {
+		return errno
+	}
+	command := exec.Command(args[0], args[1:]...)
+	command.Stdin = os.NewFile(slave, "terminal")
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	return finishAs(command)
 }

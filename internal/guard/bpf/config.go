@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"os"
 	"runtime"
 	"time"
 )
@@ -17,8 +18,6 @@ type Config struct {
 	// Folder is where programs and maps are pinned, on a file system of type bpf,
 	// which is mounted at its parent if there is none. Default /sys/fs/bpf/touchstone.
 	Folder string
-	// Proc is a proc file system of the host's PID namespace. Default /proc.
-	Proc string
 	// Cgroups is the host's cgroup file system. Default /sys/fs/cgroup.
 	Cgroups string
 	// Host is the subject of every task that is in no other; 0, the default, if
@@ -59,9 +58,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Folder == "" {
 		c.Folder = "/sys/fs/bpf/touchstone"
 	}
-	if c.Proc == "" {
-		c.Proc = "/proc"
-	}
 	if c.Cgroups == "" {
 		c.Cgroups = "/sys/fs/cgroup"
 	}
@@ -79,8 +75,9 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// control is the configuration as the programs read it.
-func (c Config) control(mountNS uint32, h hierarchy) kernelControl {
+// control is the configuration as the programs read it, but for what they can tell
+// of this host themselves.
+func (c Config) control(h hierarchy) kernelControl {
 	processors := runtime.NumCPU()
 	cost := uint64(time.Second) * uint64(processors) / uint64(c.Rate)
 	return kernelControl{
@@ -89,7 +86,7 @@ func (c Config) control(mountNS uint32, h hierarchy) kernelControl {
 		Cost:      cost,
 		Burst:     cost * uint64(max(c.Burst/processors, 1)),
 		Plain:     uint64(c.Ring) / 4 * 3,
-		MountNs:   mountNS,
+		Guard:     uint32(os.Getpid()),
 		Hierarchy: h.index,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -68,7 +69,7 @@ func openLayer(t testing.TB, change func(*Config)) *Layer {
 	return l
 }
 
-var strict = Mode{Unverified: Kill, Nameless: Kill, Mapping: Kill, Unjudged: Report}
+var strict = Mode{Unverified: Kill, Nameless: Kill, Mapping: Kill, Implied: Kill, Unjudged: Report}
 
 // start runs a container; it is not watched.
 func start(t testing.TB, l *Layer) *container {
@@ -96,7 +97,7 @@ func start(t testing.TB, l *Layer) *container {
 	}
 	c.pid = command.Process.Pid
 	t.Cleanup(func() {
-		if err := l.Unwatch(c.id); err != nil {
+		if err := c.layer.Unwatch(c.id); err != nil {
 			t.Error(err)
 		}
 		command.Process.Kill()
@@ -175,8 +176,10 @@ func (c *container) build() {
 	} {
 		copyFile(c.t, from, filepath.Join(c.base, to))
 	}
-	if err := os.WriteFile(filepath.Join(c.base, "lower/bin/known"), program(7), 0o755); err != nil {
-		c.t.Fatal(err)
+	for name, content := range map[string][]byte{"known": program(7), "narrow": narrow(false), "narrow-old": narrow(true)} {
+		if err := os.WriteFile(filepath.Join(c.base, "lower/bin", name), content, 0o755); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 }
 
@@ -216,6 +219,64 @@ func program(code byte) []byte {
 	size := uint64(headers + len(text))
 	for _, n := range []uint64{0, base, base, size, size, 0x1000} {
 		b = le.AppendUint64(b, n)
+	}
+	return append(b, text...)
+}
+
+// narrow is a 32-bit ELF file that maps /tmp/x executable, by the old call or by that
+// which came after it, and ends with the code 32.
+func narrow(old bool) []byte {
+	const base, headers, path = 0x8048000, 52 + 2*32, 0x8048000 + 52 + 2*32
+	text := append([]byte("/tmp/x\x00\x00"),
+		0xb8, 5, 0, 0, 0, // mov eax, open
+		0xbb, path&0xff, path>>8&0xff, path>>16&0xff, path>>24, // mov ebx, the path
+		0x31, 0xc9, // xor ecx, ecx
+		0xcd, 0x80, // int 0x80
+		0x31, 0xed, // xor ebp, ebp
+	)
+	if old {
+		text = append(text,
+			0x55,                   // push ebp: the offset
+			0x50,                   // push eax: the descriptor
+			0x6a, unix.MAP_PRIVATE, // push
+			0x6a, unix.PROT_READ|unix.PROT_EXEC, // push
+			0x68, 0, 0x10, 0, 0, // push 4096
+			0x55,       // push ebp: any address
+			0x89, 0xe3, // mov ebx, esp
+			0xb8, 90, 0, 0, 0, // mov eax, mmap
+		)
+	} else {
+		text = append(text,
+			0x89, 0xc7, // mov edi, eax
+			0x31, 0xdb, // xor ebx, ebx
+			0xb9, 0, 0x10, 0, 0, // mov ecx, 4096
+			0xba, unix.PROT_READ|unix.PROT_EXEC, 0, 0, 0, // mov edx
+			0xbe, unix.MAP_PRIVATE, 0, 0, 0, // mov esi
+			0xb8, 192, 0, 0, 0, // mov eax, mmap2
+		)
+	}
+	text = append(text,
+		0xcd, 0x80, // int 0x80
+		0xbb, 32, 0, 0, 0, // mov ebx, code
+		0xb8, 1, 0, 0, 0, // mov eax, exit
+		0xcd, 0x80, // int 0x80
+	)
+	b := []byte{0x7f, 'E', 'L', 'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	le := binary.LittleEndian
+	b = le.AppendUint16(b, 2) // executable
+	b = le.AppendUint16(b, 3) // 386
+	for _, n := range []uint32{1, path + 8, 52, 0, 0} {
+		b = le.AppendUint32(b, n)
+	}
+	for _, n := range []uint16{52, 32, 2, 40, 0, 0} {
+		b = le.AppendUint16(b, n)
+	}
+	size := uint32(headers + len(text))
+	for _, n := range []uint32{
+		1, 0, base, base, size, size, 5, 0x1000, // load, readable and executable
+		0x6474e551, 0, 0, 0, 0, 0, 6, 16, // a stack that is not executable
+	} {
+		b = le.AppendUint32(b, n)
 	}
 	return append(b, text...)
 }
@@ -298,4 +359,18 @@ func poll(done func() bool) error {
 		}
 	}
 	return nil
+}
+
+// enter runs /bin/known in namespaces of the container, from the host.
+func enter(t *testing.T, c *container, namespaces ...string) {
+	t.Helper()
+	args := append([]string{"--target", strconv.Itoa(c.pid)}, namespaces...)
+	program := "/bin/known"
+	if !slices.Contains(namespaces, "--mount") {
+		program = "/bin/true"
+	}
+	command := exec.Command("/usr/bin/nsenter", append(args, program)...)
+	if out, err := command.CombinedOutput(); command.ProcessState == nil {
+		t.Fatalf("nsenter: %v: %s", err, out)
+	}
 }

@@ -42,6 +42,9 @@ func TestEvasions(t *testing.T) {
 		{name: "mprotect", put: "/tmp/x", args: []string{"/actor", actorFlag, "protect", "/tmp/x"}},
 		{name: "mprotect of a range", put: "/tmp/x", args: []string{"/actor", actorFlag, "span", "/tmp/x"}},
 		{name: "reading implies executing", put: "/tmp/x", args: []string{"/actor", actorFlag, "implied", "/tmp/x"}},
+		{name: "mmap of 32 bits", put: "/tmp/x", args: []string{"/bin/narrow"}, code: 32},
+		{name: "old mmap of 32 bits", put: "/tmp/x", args: []string{"/bin/narrow-old"}, code: 32},
+		{name: "a file that is mapped for writing", put: "/tmp/x", args: []string{"/actor", actorFlag, "write", "/tmp/x"}, code: 42},
 		{name: "two threads race", put: "/tmp/x", args: []string{"/actor", actorFlag, "race", "/bin/known", "/tmp/x"}},
 	}
 	for _, tt := range cases {
@@ -116,6 +119,7 @@ func TestWhatIsVerifiedRuns(t *testing.T) {
 		}
 	}
 	want(7, c.run("/bin/known"))
+	want(32, c.run("/bin/narrow"))
 	want(0, c.run("/bin/true"))
 	want(0, c.act("memory"))
 	want(0, c.act("map", "/bin/known"))
@@ -131,7 +135,10 @@ func TestWhatIsVerifiedRuns(t *testing.T) {
 	}
 	c.verify("/tmp/x")
 	want(42, c.run("/tmp/x"))
-	if n := c.counters(); n.Memory != 2 || n.Killed != 1 {
+	if got := c.act("write", "/tmp/x"); got.Signal != unix.SIGKILL {
+		t.Errorf("a verified file that is mapped for writing ended with %+v", got)
+	}
+	if n := c.counters(); n.Memory != 2 || n.Killed != 2 {
 		t.Errorf("counted %+v", n)
 	}
 }

@@ -99,10 +99,12 @@ const (
 	Written        // the file is verified, but somebody has it open for writing
 	Odd            // what is mapped is not what was executed, or the first instruction lies in no file
 	Busy           // the kernel could not look, another thread held the lock
+	Foreign        // the file lies on FUSE, whose server can change it unseen
+	Continued      // it was held, and somebody else than the guard let it go on
 )
 
 func (w Why) String() string {
-	return name("reason", int(w), "verified", "unverified", "nameless", "written", "odd", "busy")
+	return name("reason", int(w), "verified", "unverified", "nameless", "written", "odd", "busy", "foreign", "continued")
 }
 
 // Part is the file of a process that an Event is about.

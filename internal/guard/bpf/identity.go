@@ -2,14 +2,17 @@ package bpf
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,8 +20,14 @@ import (
 // a cgroup below, or in a PID namespace below, belongs as well. Zero stands for none.
 type Identity struct {
 	Cgroup  uint64 // inode number of its folder, in the hierarchy that the Layer goes by
-	MountNS uint32 // inode number of the namespace
-	PIDNS   uint32
+	MountNS uint64 // the kernel's own number, which no other namespace ever has
+	PIDNS   PIDNamespace
+}
+
+// PIDNamespace names one; its inode number alone is given again.
+type PIDNamespace struct {
+	Inode uint32
+	Start time.Duration // of its first process, since the machine started
 }
 
 // hierarchy is that of the control groups by which subjects are told.
@@ -61,25 +70,82 @@ func findHierarchy(cgroups string) (hierarchy, error) {
 }
 
 // Identify returns how the tasks of the process' container can be told. What it
-// shares with the host is left out, and so is no part of the identity.
+// shares with the host is left out, and so is no part of the identity. The error
+// wraps os.ErrNotExist if there is no such process.
+//
+// Every process of the machine is looked at, 0.3 µs each.
 func (l *Layer) Identify(pid int) (Identity, error) {
-	var id Identity
-	group, err := l.hierarchy.groupOf(l.config.Proc, pid)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all, err := l.programs.processes()
 	if err != nil {
 		return Identity{}, err
 	}
-	if group != "/" {
-		if id.Cgroup, err = l.CgroupID(group); err != nil {
-			return Identity{}, err
-		}
+	host, known := all[kernelThread]
+	p, running := all[uint32(pid)]
+	if !running || !known {
+		return Identity{}, fmt.Errorf("identifying process %d: %w", pid, os.ErrNotExist)
 	}
-	if id.MountNS, err = namespaceUnlikeHost(l.config.Proc, pid, "mnt"); err != nil {
-		return Identity{}, err
-	}
-	if id.PIDNS, err = namespaceUnlikeHost(l.config.Proc, pid, "pid"); err != nil {
-		return Identity{}, err
+	id := Identity{Cgroup: p.Cgroup, MountNS: p.Mount, PIDNS: pidNamespaceOf(p.PidSpace)}
+	if p.Mount == host.Mount {
+		id.MountNS = 0
 	}
 	return id, nil
+}
+
+func pidNamespaceOf(k kernelPidSpace) PIDNamespace {
+	return PIDNamespace{Inode: k.Inode, Start: time.Duration(k.Start)}
+}
+
+func (n PIDNamespace) toKernel() kernelPidSpace {
+	return kernelPidSpace{Inode: n.Inode, Start: uint64(n.Start)}
+}
+
+// kernelThread is the process that is the parent of the kernel's own: it is in the
+// first namespaces, always.
+const kernelThread = 2
+
+// findHost tells the programs which mount namespace is the host's.
+func (l *Layer) findHost(p programs) error {
+	all, err := p.processes()
+	if err != nil {
+		return err
+	}
+	host, known := all[kernelThread]
+	if !known || host.PidSpace.Inode != 0 {
+		return errors.New("the host's processes are not to be seen\nhint: run the guard in the host's PID namespace")
+	}
+	return l.changeControl(func(c *kernelControl) { c.Mount = host.Mount })
+}
+
+// processes asks the kernel about every process.
+func (p programs) processes() (map[uint32]kernelProcess, error) {
+	program, err := ebpf.LoadPinnedProgram(filepath.Join(p.folder, "programs", kernelProgListProcesses), nil)
+	if err != nil {
+		return nil, fmt.Errorf("listing processes: %w", err)
+	}
+	defer program.Close()
+	attached, err := link.AttachIter(link.IterOptions{Program: program})
+	if err != nil {
+		return nil, fmt.Errorf("listing processes: %w", err)
+	}
+	defer attached.Close()
+	list, err := attached.Open()
+	if err != nil {
+		return nil, fmt.Errorf("listing processes: %w", err)
+	}
+	defer list.Close()
+	all := make(map[uint32]kernelProcess)
+	for in := bufio.NewReader(list); ; {
+		var one kernelProcess
+		switch err := binary.Read(in, binary.NativeEndian, &one); {
+		case errors.Is(err, io.EOF):
+			return all, nil
+		case err != nil:
+			return nil, fmt.Errorf("listing processes: %w", err)
+		}
+		all[one.Pid] = one
+	}
 }
 
 // CgroupID returns the Cgroup of an Identity, from the group's path in the hierarchy
@@ -91,62 +157,4 @@ func (l *Layer) CgroupID(path string) (uint64, error) {
 		return 0, fmt.Errorf("looking for the control group %s: %w", folder, err)
 	}
 	return st.Ino, nil
-}
-
-func (h hierarchy) groupOf(proc string, pid int) (string, error) {
-	f, err := os.Open(filepath.Join(proc, strconv.Itoa(pid), "cgroup"))
-	if err != nil {
-		return "", fmt.Errorf("reading the control groups of a process: %w", err)
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		_, rest, _ := strings.Cut(lines.Text(), ":")
-		controllers, path, _ := strings.Cut(rest, ":")
-		for c := range strings.SplitSeq(controllers, ",") {
-			if c != h.controller {
-				continue
-			}
-			if strings.HasPrefix(path, "/..") {
-				return "", errors.New("control groups are seen from inside of a cgroup namespace\nhint: run the guard in the host's cgroup namespace")
-			}
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("process %d is in no control group of %s", pid, h.folder)
-}
-
-// namespaceUnlikeHost returns 0 for the host's own.
-func namespaceUnlikeHost(proc string, pid int, kind string) (uint32, error) {
-	own, err := namespace(proc, pid, kind)
-	if err != nil {
-		return 0, err
-	}
-	host, err := hostNamespace(proc, kind)
-	if err != nil {
-		return 0, err
-	}
-	if own == host {
-		return 0, nil
-	}
-	return own, nil
-}
-
-// hostNamespace asks the kernel's own thread, which is always in the first
-// namespaces and hides from nobody.
-func hostNamespace(proc, kind string) (uint32, error) {
-	const thread = 2
-	comm, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(thread), "comm"))
-	if err != nil || string(comm) != "kthreadd\n" {
-		return 0, fmt.Errorf("%s does not show the host's processes\nhint: run the guard in the host's PID namespace", proc)
-	}
-	return namespace(proc, thread, kind)
-}
-
-func namespace(proc string, pid int, kind string) (uint32, error) {
-	var st unix.Stat_t
-	path := filepath.Join(proc, strconv.Itoa(pid), "ns", kind)
-	if err := unix.Stat(path, &st); err != nil {
-		return 0, fmt.Errorf("looking for a namespace: stat %s: %w", path, err)
-	}
-	return uint32(st.Ino), nil
 }

@@ -21,7 +21,8 @@ type kernelControl struct {
 	Cost      uint64
 	Burst     uint64
 	Plain     uint64
-	MountNs   uint32
+	Mount     uint64
+	Guard     uint32
 	Hierarchy int32
 	Forks     uint32
 	Zero      uint32
@@ -64,6 +65,23 @@ type kernelMessage struct {
 	Data  [6144]int8
 }
 
+type kernelPidSpace struct {
+	_     structs.HostLayout
+	Inode uint32
+	Zero  uint32
+	Start uint64
+}
+
+type kernelProcess struct {
+	_        structs.HostLayout
+	Pid      uint32
+	Zero     uint32
+	Start    uint64
+	Cgroup   uint64
+	Mount    uint64
+	PidSpace kernelPidSpace
+}
+
 type kernelStamp struct {
 	_     structs.HostLayout
 	Dev   uint32
@@ -79,11 +97,15 @@ type kernelSubject struct {
 	Unverified uint8
 	Nameless   uint8
 	Mapping    uint8
+	Implied    uint8
 	Unjudged   uint8
 	Closed     uint8
+	Trusting   uint8
 	Execs      uint8
 	Forks      uint8
 	Exits      uint8
+	Zero       uint16
+	Zeros      uint32
 }
 
 type kernelTally struct {
@@ -96,23 +118,27 @@ type kernelTally struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	kernelMapCgroups     = "cgroups"
-	kernelMapControls    = "controls"
-	kernelMapDesk        = "desk"
-	kernelMapEvents      = "events"
-	kernelMapHeartbeat   = "heartbeat"
-	kernelMapMountSpaces = "mount_spaces"
-	kernelMapPidSpaces   = "pid_spaces"
-	kernelMapStamps      = "stamps"
-	kernelMapSubjects    = "subjects"
-	kernelMapTallies     = "tallies"
-	kernelProgOnCall     = "on_call"
-	kernelProgOnExec     = "on_exec"
-	kernelProgOnExit     = "on_exit"
-	kernelProgOnFork     = "on_fork"
-	kernelVarBackingFlag = "backing_flag"
-	kernelVarGeneration  = "generation"
-	kernelVarSources     = "sources"
+	kernelMapCgroups        = "cgroups"
+	kernelMapControls       = "controls"
+	kernelMapDesk           = "desk"
+	kernelMapEvents         = "events"
+	kernelMapHeartbeat      = "heartbeat"
+	kernelMapHeld           = "held"
+	kernelMapMountSpaces    = "mount_spaces"
+	kernelMapPidSpaces      = "pid_spaces"
+	kernelMapStamps         = "stamps"
+	kernelMapSubjects       = "subjects"
+	kernelMapTallies        = "tallies"
+	kernelProgListProcesses = "list_processes"
+	kernelProgOnCall        = "on_call"
+	kernelProgOnExec        = "on_exec"
+	kernelProgOnExit        = "on_exit"
+	kernelProgOnFork        = "on_fork"
+	kernelProgOnSignal      = "on_signal"
+	kernelVarBackingFlag    = "backing_flag"
+	kernelVarGeneration     = "generation"
+	kernelVarSources        = "sources"
+	kernelVarUnused         = "unused"
 )
 
 // loadKernel returns the embedded CollectionSpec for kernel.
@@ -157,10 +183,12 @@ type kernelSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelProgramSpecs struct {
-	OnCall *ebpf.ProgramSpec `ebpf:"on_call"`
-	OnExec *ebpf.ProgramSpec `ebpf:"on_exec"`
-	OnExit *ebpf.ProgramSpec `ebpf:"on_exit"`
-	OnFork *ebpf.ProgramSpec `ebpf:"on_fork"`
+	ListProcesses *ebpf.ProgramSpec `ebpf:"list_processes"`
+	OnCall        *ebpf.ProgramSpec `ebpf:"on_call"`
+	OnExec        *ebpf.ProgramSpec `ebpf:"on_exec"`
+	OnExit        *ebpf.ProgramSpec `ebpf:"on_exit"`
+	OnFork        *ebpf.ProgramSpec `ebpf:"on_fork"`
+	OnSignal      *ebpf.ProgramSpec `ebpf:"on_signal"`
 }
 
 // kernelMapSpecs contains maps before they are loaded into the kernel.
@@ -172,6 +200,7 @@ type kernelMapSpecs struct {
 	Desk        *ebpf.MapSpec `ebpf:"desk"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Heartbeat   *ebpf.MapSpec `ebpf:"heartbeat"`
+	Held        *ebpf.MapSpec `ebpf:"held"`
 	MountSpaces *ebpf.MapSpec `ebpf:"mount_spaces"`
 	PidSpaces   *ebpf.MapSpec `ebpf:"pid_spaces"`
 	Stamps      *ebpf.MapSpec `ebpf:"stamps"`
@@ -186,6 +215,7 @@ type kernelVariableSpecs struct {
 	BackingFlag *ebpf.VariableSpec `ebpf:"backing_flag"`
 	Generation  *ebpf.VariableSpec `ebpf:"generation"`
 	Sources     *ebpf.VariableSpec `ebpf:"sources"`
+	Unused      *ebpf.VariableSpec `ebpf:"unused"`
 }
 
 // kernelObjects contains all objects after they have been loaded into the kernel.
@@ -213,6 +243,7 @@ type kernelMaps struct {
 	Desk        *ebpf.Map `ebpf:"desk"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Heartbeat   *ebpf.Map `ebpf:"heartbeat"`
+	Held        *ebpf.Map `ebpf:"held"`
 	MountSpaces *ebpf.Map `ebpf:"mount_spaces"`
 	PidSpaces   *ebpf.Map `ebpf:"pid_spaces"`
 	Stamps      *ebpf.Map `ebpf:"stamps"`
@@ -227,6 +258,7 @@ func (m *kernelMaps) Close() error {
 		m.Desk,
 		m.Events,
 		m.Heartbeat,
+		m.Held,
 		m.MountSpaces,
 		m.PidSpaces,
 		m.Stamps,
@@ -242,24 +274,29 @@ type kernelVariables struct {
 	BackingFlag *ebpf.Variable `ebpf:"backing_flag"`
 	Generation  *ebpf.Variable `ebpf:"generation"`
 	Sources     *ebpf.Variable `ebpf:"sources"`
+	Unused      *ebpf.Variable `ebpf:"unused"`
 }
 
 // kernelPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelPrograms struct {
-	OnCall *ebpf.Program `ebpf:"on_call"`
-	OnExec *ebpf.Program `ebpf:"on_exec"`
-	OnExit *ebpf.Program `ebpf:"on_exit"`
-	OnFork *ebpf.Program `ebpf:"on_fork"`
+	ListProcesses *ebpf.Program `ebpf:"list_processes"`
+	OnCall        *ebpf.Program `ebpf:"on_call"`
+	OnExec        *ebpf.Program `ebpf:"on_exec"`
+	OnExit        *ebpf.Program `ebpf:"on_exit"`
+	OnFork        *ebpf.Program `ebpf:"on_fork"`
+	OnSignal      *ebpf.Program `ebpf:"on_signal"`
 }
 
 func (p *kernelPrograms) Close() error {
 	return _KernelClose(
+		p.ListProcesses,
 		p.OnCall,
 		p.OnExec,
 		p.OnExit,
 		p.OnFork,
+		p.OnSignal,
 	)
 }
 

@@ -61,10 +61,6 @@ func (l *Layer) open() error {
 	if l.hierarchy, err = findHierarchy(l.config.Cgroups); err != nil {
 		return err
 	}
-	mountNS, err := hostNamespace(l.config.Proc, "mnt")
-	if err != nil {
-		return err
-	}
 	if err := makeFolder(l.config.Folder); err != nil {
 		return err
 	}
@@ -82,8 +78,8 @@ func (l *Layer) open() error {
 		return err
 	}
 	if err := l.changeControl(func(c *kernelControl) {
-		next := l.config.control(mountNS, l.hierarchy)
-		next.Active, next.Forks = c.Active, c.Forks
+		next := l.config.control(l.hierarchy)
+		next.Active, next.Forks, next.Mount = c.Active, c.Forks, c.Mount
 		*c = next
 	}); err != nil {
 		return err
@@ -107,6 +103,7 @@ func (l *Layer) Close() error {
 	var errs []error
 	if l.reader != nil {
 		errs = append(errs, l.reader.Close())
+		l.reader = nil
 	}
 	for _, m := range l.verified {
 		errs = append(errs, m.Close())
@@ -117,6 +114,7 @@ func (l *Layer) Close() error {
 	l.verified, l.maps = nil, nil
 	if l.lock != nil {
 		errs = append(errs, l.lock.Close())
+		l.lock = nil
 	}
 	return errors.Join(errs...)
 }

@@ -22,12 +22,18 @@ type Mode struct {
 	// had one (memfd); Mapping for a file that is mapped to be executed, if the
 	// Layer looks at those.
 	Unverified, Nameless, Mapping Answer
+	// Implied is for a file that is mapped to be read only, where the process'
+	// personality makes that executable: old programs map their data so.
+	Implied Answer
 	// Unjudged is for what the kernel could not look at, because another thread of
 	// the process held the lock of its memory.
 	Unjudged Answer
 	// Closed says that, while nobody beats, what should be held is killed; else it
 	// runs, and is reported as LetRun.
 	Closed bool
+	// TrustServers says that a file on FUSE can be verified, though its server can
+	// change it without a trace in its stamp; else it is Foreign, and unverified.
+	TrustServers bool
 	// Execs, Forks and Exits say which events are wanted besides those about what
 	// was not verified: of each program executed, process made, process ended.
 	Execs, Forks, Exits bool
@@ -39,7 +45,9 @@ func (m Mode) toKernel() kernelSubject {
 		Nameless:   uint8(m.Nameless),
 		Mapping:    uint8(m.Mapping),
 		Unjudged:   uint8(m.Unjudged),
+		Implied:    uint8(m.Implied),
 		Closed:     flag(m.Closed),
+		Trusting:   flag(m.TrustServers),
 		Execs:      flag(m.Execs),
 		Forks:      flag(m.Forks),
 		Exits:      flag(m.Exits),
@@ -48,14 +56,16 @@ func (m Mode) toKernel() kernelSubject {
 
 func modeOf(k kernelSubject) Mode {
 	return Mode{
-		Unverified: Answer(k.Unverified),
-		Nameless:   Answer(k.Nameless),
-		Mapping:    Answer(k.Mapping),
-		Unjudged:   Answer(k.Unjudged),
-		Closed:     k.Closed != 0,
-		Execs:      k.Execs != 0,
-		Forks:      k.Forks != 0,
-		Exits:      k.Exits != 0,
+		Unverified:   Answer(k.Unverified),
+		Nameless:     Answer(k.Nameless),
+		Mapping:      Answer(k.Mapping),
+		Unjudged:     Answer(k.Unjudged),
+		Implied:      Answer(k.Implied),
+		Closed:       k.Closed != 0,
+		TrustServers: k.Trusting != 0,
+		Execs:        k.Execs != 0,
+		Forks:        k.Forks != 0,
+		Exits:        k.Exits != 0,
 	}
 }
 

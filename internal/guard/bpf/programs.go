@@ -26,7 +26,7 @@ type programs struct {
 
 // hooks are what is always attached.
 func hooks() []string {
-	return []string{kernelProgOnExec, kernelProgOnFork, kernelProgOnExit}
+	return []string{kernelProgOnExec, kernelProgOnFork, kernelProgOnExit, kernelProgOnSignal}
 }
 
 func version() string {
@@ -52,11 +52,17 @@ func (l *Layer) openPrograms() error {
 		}
 		if strings.HasSuffix(p.folder, "-"+version()) && whole(p.folder) == nil {
 			l.programs = p
+			if err := l.findHost(p); err != nil {
+				return err
+			}
 			return l.SetMappings(l.config.Mappings)
 		}
 	}
 	next, err := l.load(control.Active + 1)
 	if err != nil {
+		return err
+	}
+	if err := l.findHost(next); err != nil {
 		return err
 	}
 	if err := next.attach(l.config.Mappings); err != nil {

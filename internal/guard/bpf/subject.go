@@ -35,7 +35,7 @@ func (l *Layer) Watch(subject uint64, id Identity, mode Mode) error {
 	}{
 		{kernelMapCgroups, id.Cgroup, id.Cgroup != 0, ebpf.UpdateAny, nil},
 		{kernelMapMountSpaces, id.MountNS, id.MountNS != 0, ebpf.UpdateAny, nil},
-		{kernelMapPidSpaces, id.PIDNS, id.PIDNS != 0, ebpf.UpdateNoExist, ebpf.ErrKeyExist},
+		{kernelMapPidSpaces, id.PIDNS.toKernel(), id.PIDNS.Inode != 0, ebpf.UpdateNoExist, ebpf.ErrKeyExist},
 	} {
 		if !known.is {
 			continue
@@ -98,16 +98,14 @@ func (l *Layer) subjects() (map[uint64]kernelSubject, error) {
 	return all, nil
 }
 
-// Unwatch ends what Watch began, and forgets what was verified and counted. It is to
-// be called soon after a container has ended: the kernel gives the number of its
-// namespaces to others.
+// Unwatch ends what Watch began, and forgets what was verified and counted.
 func (l *Layer) Unwatch(subject uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	errs := []error{
 		dropValue[uint64](l.maps[kernelMapCgroups], subject),
-		dropValue[uint32](l.maps[kernelMapMountSpaces], subject),
-		dropValue[uint32](l.maps[kernelMapPidSpaces], subject),
+		dropValue[uint64](l.maps[kernelMapMountSpaces], subject),
+		dropValue[kernelPidSpace](l.maps[kernelMapPidSpaces], subject),
 	}
 	for _, m := range []string{kernelMapSubjects, kernelMapStamps, kernelMapTallies} {
 		if err := l.maps[m].Delete(subject); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -152,8 +150,9 @@ type Watched struct {
 	Subject uint64
 	Mode    Mode
 	// How it is told; several of a kind where it was watched more than once.
-	Cgroups        []uint64
-	MountNS, PIDNS []uint32
+	Cgroups []uint64
+	MountNS []uint64
+	PIDNS   []PIDNamespace
 }
 
 // Watched returns every subject, those of an earlier guard included, in no order.
@@ -168,20 +167,21 @@ func (l *Layer) Watched() ([]Watched, error) {
 	if err != nil {
 		return nil, err
 	}
-	mounts, err := byValue[uint32](l.maps[kernelMapMountSpaces])
+	mounts, err := byValue[uint64](l.maps[kernelMapMountSpaces])
 	if err != nil {
 		return nil, err
 	}
-	pids, err := byValue[uint32](l.maps[kernelMapPidSpaces])
+	pids, err := byValue[kernelPidSpace](l.maps[kernelMapPidSpaces])
 	if err != nil {
 		return nil, err
 	}
 	var all []Watched
 	for subject, mode := range modes {
-		all = append(all, Watched{
-			Subject: subject, Mode: modeOf(mode),
-			Cgroups: cgroups[subject], MountNS: mounts[subject], PIDNS: pids[subject],
-		})
+		w := Watched{Subject: subject, Mode: modeOf(mode), Cgroups: cgroups[subject], MountNS: mounts[subject]}
+		for _, space := range pids[subject] {
+			w.PIDNS = append(w.PIDNS, pidNamespaceOf(space))
+		}
+		all = append(all, w)
 	}
 	return all, nil
 }

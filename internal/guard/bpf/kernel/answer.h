@@ -7,12 +7,10 @@ static __always_inline void count(struct tally *tally, enum count what)
 	tally->counts[what]++;
 }
 
-static __always_inline u8 answer_for(const struct subject *s, u8 part, u8 why)
+static __always_inline u8 answer_to_exec(const struct subject *s, u8 why)
 {
 	if (why == BUSY)
 		return s->unjudged;
-	if (part == MAPPING)
-		return s->mapping;
 	return why == NAMELESS ? s->nameless : s->unverified;
 }
 
@@ -23,9 +21,21 @@ static __always_inline bool attended(const struct control *c)
 	return beat && bpf_ktime_get_boot_ns() - *beat < c->stale;
 }
 
+// hold stops the task until the guard has judged it, if there is a guard, and
+// nobody else can undo it. It returns what to do instead.
+static __always_inline u8 hold(struct task_struct *task, const struct control *c, u64 subject, const struct subject *s)
+{
+	u32 pid = BPF_CORE_READ(task, tgid);
+	if (!attended(c))
+		return s->closed ? KILL : IGNORE;
+	if (BPF_CORE_READ(task, ptrace)) // a tracer can take a stop away
+		return KILL;
+	return bpf_map_update_elem(&held, &pid, &subject, BPF_ANY) ? KILL : HOLD;
+}
+
 // act sends the signal, if any: it is taken before the task runs another
-// instruction of its own. A tracer can take a stop away, but no kill.
-static __always_inline u8 act(struct task_struct *task, const struct control *c, const struct subject *s,
+// instruction of its own.
+static __always_inline u8 act(struct task_struct *task, const struct control *c, u64 subject, const struct subject *s,
 			      struct tally *tally, u8 answer)
 {
 	if (answer == IGNORE)
@@ -34,16 +44,11 @@ static __always_inline u8 act(struct task_struct *task, const struct control *c,
 		count(tally, COUNT_REPORTED);
 		return REPORTED;
 	}
-	if (answer == HOLD) {
-		if (BPF_CORE_READ(task, ptrace)) {
-			answer = KILL;
-		} else if (!attended(c)) {
-			if (!s->closed) {
-				count(tally, COUNT_LET_RUN);
-				return LET_RUN;
-			}
-			answer = KILL;
-		}
+	if (answer == HOLD)
+		answer = hold(task, c, subject, s);
+	if (answer == IGNORE) {
+		count(tally, COUNT_LET_RUN);
+		return LET_RUN;
 	}
 	if (bpf_send_signal(answer == KILL ? SIGKILL : SIGSTOP)) {
 		count(tally, COUNT_UNSTOPPED);

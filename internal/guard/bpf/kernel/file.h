@@ -103,6 +103,11 @@ __noinline int judge(u64 subject, struct seen *seen)
 		return ODD;
 	if (!seen->nlink)
 		return NAMELESS;
+	if (seen->magic == FUSE_MAGIC) {
+		struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
+		if (!s || !s->trusting)
+			return FOREIGN;
+	}
 	void *verified = bpf_map_lookup_elem(&stamps, &subject);
 	if (!verified || !bpf_map_lookup_elem(verified, &seen->stamp))
 		return UNVERIFIED;

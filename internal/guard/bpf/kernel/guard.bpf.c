@@ -86,7 +86,7 @@ int on_exec(u64 *ctx)
 	}
 	if (news.why != VERIFIED) {
 		count(tally, news.why == BUSY ? COUNT_UNJUDGED : COUNT_UNVERIFIED);
-		news.verdict = act(task, c, s, tally, answer_for(s, news.part, news.why));
+		news.verdict = act(task, c, subject, s, tally, answer_to_exec(s, news.why));
 	}
 	if (news.verdict != FINE || s->execs)
 		tell(&news);
@@ -115,8 +115,10 @@ int on_exit(u64 *ctx)
 {
 	struct task_struct *task = current_task();
 	bool last = ctx[1];
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	if (!control_in_turn() || !last)
 		return 0;
+	bpf_map_delete_elem(&held, &pid);
 	u64 subject = subject_of((u64)task);
 	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
 	if (!s || !s->exits)
@@ -124,6 +126,59 @@ int on_exit(u64 *ctx)
 	struct news news = {.subject = subject, .task = (u64)task, .kind = EXIT};
 	news.code = BPF_CORE_READ(task, exit_code);
 	tell(&news);
+	return 0;
+}
+
+// A stop can be taken back by whoever may send SIGCONT; so can the kernel, when it
+// orphans a stopped process. It must not run, unless it is the guard that lets it.
+SEC("tp_btf/signal_generate")
+int on_signal(u64 *ctx)
+{
+	if (ctx[0] != SIGCONT)
+		return 0;
+	struct control *c = control_in_turn();
+	struct task_struct *task = (struct task_struct *)ctx[2];
+	u32 pid = task->tgid;
+	u64 *subject = bpf_map_lookup_elem(&held, &pid);
+	if (!c || !subject)
+		return 0;
+	if (c->guard == bpf_get_current_pid_tgid() >> 32) {
+		bpf_map_delete_elem(&held, &pid);
+		return 0;
+	}
+	struct news news = {.subject = *subject, .kind = EXEC, .why = CONTINUED, .verdict = UNSTOPPED};
+	if (bpf_send_signal_task && !bpf_send_signal_task(task, SIGKILL, PIDTYPE_TGID, 0))
+		news.verdict = KILLED;
+	bpf_probe_read_kernel(&news.task, sizeof(news.task), &ctx[2]);
+	struct tally *tally = bpf_map_lookup_elem(&tallies, subject);
+	if (tally)
+		count(tally, news.verdict == KILLED ? COUNT_KILLED : COUNT_UNSTOPPED);
+	tell(&news);
+	return 0;
+}
+
+// list_processes tells of every process how its subject can be told; it runs when
+// the guard asks.
+SEC("iter/task")
+int list_processes(struct bpf_iter__task *ctx)
+{
+	u32 zero = 0;
+	struct control *c = bpf_map_lookup_elem(&controls, &zero);
+	struct task_struct *task = 0;
+	bpf_probe_read_kernel(&task, sizeof(task), &ctx->task);
+	if (!c || !task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
+		return 0;
+	struct process p = {.pid = BPF_CORE_READ(task, tgid)};
+	p.start = BPF_CORE_READ(task, start_boottime);
+	p.mount = mount_of(task);
+	struct cgroup *group = cgroup_of(task, c);
+	if (BPF_CORE_READ(group, self.parent))
+		p.cgroup = BPF_CORE_READ(group, kn, id);
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	if (level)
+		p.pid_space = pid_space_of(pid, level);
+	bpf_seq_write(ctx->meta->seq, &p, sizeof(p));
 	return 0;
 }
 
@@ -136,7 +191,8 @@ int on_call(u64 *ctx)
 	if (!read_call(regs, &call))
 		return 0;
 	struct task_struct *task = current_task();
-	if (!executable(task, call.protection))
+	bool asked = call.protection & PROT_EXEC;
+	if (!asked && !implied(task, call.protection))
 		return 0;
 	struct control *c = control_in_turn();
 	if (!c)
@@ -144,7 +200,10 @@ int on_call(u64 *ctx)
 	u64 subject = subject_of((u64)task);
 	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
 	struct tally *tally = bpf_map_lookup_elem(&tallies, &subject);
-	if (!s || !tally || s->mapping == IGNORE)
+	if (!s || !tally)
+		return 0;
+	u8 answer = asked ? s->mapping : s->implied;
+	if (answer == IGNORE)
 		return 0;
 	count(tally, COUNT_MAPPINGS);
 
@@ -153,7 +212,7 @@ int on_call(u64 *ctx)
 		if ((u64)result > -4096ull || call.flags & MAP_ANONYMOUS)
 			return 0;
 		u8 why = judge_new_mapping(subject, task, &call, result, &seen, tally);
-		finish(c, subject, s, tally, task, &seen, result, why);
+		finish(c, subject, s, tally, task, &seen, result, why, answer);
 		return 0;
 	}
 	// A call that failed half way has changed what lies before.
@@ -164,7 +223,7 @@ int on_call(u64 *ctx)
 			return 0;
 		u8 why = err ? BUSY : judge_mapping(subject, &seen, tally);
 		if (why != VERIFIED) {
-			finish(c, subject, s, tally, task, &seen, address, why);
+			finish(c, subject, s, tally, task, &seen, address, why, answer);
 			return 0;
 		}
 		address = seen.end;

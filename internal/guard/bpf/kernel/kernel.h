@@ -45,6 +45,7 @@ enum bpf_map_type {
 #define EBUSY 16
 
 #define SIGKILL 9
+#define SIGCONT 18
 #define SIGSTOP 19
 
 #define PROT_READ 1
@@ -58,6 +59,7 @@ enum bpf_map_type {
 #define S_IFBLK 0060000
 
 #define OVERLAYFS_MAGIC 0x794c7630
+#define FUSE_MAGIC 0x65735546
 #define HUGETLBFS_MAGIC 0x958458f6
 
 #define VM_EXEC 0x4
@@ -65,7 +67,6 @@ enum bpf_map_type {
 
 #define CTIME_QUERIED (1u << 31) // a flag in i_ctime_nsec of kernels with fine times
 
-#define PIDTYPE_SID 3
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -157,12 +158,21 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct ns_common___numbered { // since 6.18
+	u64 ns_id;
+};
+
 struct mnt_namespace {
 	struct ns_common ns;
 };
 
+struct mnt_namespace___numbered { // before
+	u64 seq;
+};
+
 struct pid_namespace {
 	struct ns_common ns;
+	struct task_struct *child_reaper;
 };
 
 struct nsproxy {
@@ -205,7 +215,7 @@ struct tty_struct {
 };
 
 struct signal_struct {
-	struct pid *pids[4];
+	struct pid *pids[4]; // by pid_type
 	struct tty_struct *tty;
 };
 
@@ -247,6 +257,17 @@ struct linux_binprm {
 	const char *filename;
 };
 
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long r10;
@@ -269,3 +290,11 @@ struct pt_regs {
 #endif
 
 #pragma clang attribute pop
+
+enum pid_type {
+	PIDTYPE_TGID = 1,
+	PIDTYPE_SID = 3,
+};
+
+// Since 6.13. It sends the signal to the task's process, later if it must.
+extern int bpf_send_signal_task(struct task_struct *task, int signal, enum pid_type type, u64 value) __ksym __weak;

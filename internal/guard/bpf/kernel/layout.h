@@ -38,6 +38,8 @@ enum why {
 	WRITTEN,    // somebody may be writing to it
 	ODD,        // what is mapped is not what was executed, or lies in no file
 	BUSY,       // the memory map was locked by another thread
+	FOREIGN,    // the file system's server can change the file unseen
+	CONTINUED,  // it was held, and somebody else than the guard let it go on
 };
 
 enum part {
@@ -57,11 +59,15 @@ struct subject {
 	u8 unverified; // answers
 	u8 nameless;
 	u8 mapping;
+	u8 implied;  // for a mapping that the personality alone makes executable
 	u8 unjudged;
-	u8 closed; // kills what it should hold, when nobody is there to judge it
-	u8 execs;  // events wanted
+	u8 closed;   // kills what it should hold, when nobody is there to judge it
+	u8 trusting; // believes the servers of file systems
+	u8 execs;    // events wanted
 	u8 forks;
 	u8 exits;
+	u16 zero;
+	u32 zeros;
 };
 
 enum count {
@@ -94,7 +100,8 @@ struct control {
 	u64 cost;      // nanoseconds of a bucket that one event takes, per processor
 	u64 burst;     // nanoseconds that a bucket holds
 	u64 plain;     // bytes in the ring above which only verdicts enter it
-	u32 mount_ns;  // the host's own
+	u64 mount;     // the host's own mount namespace
+	u32 guard;     // the process that may let held ones go on
 	s32 hierarchy; // index of the version 1 controller whose groups are registered; -1: version 2
 	u32 forks;     // some subject wants them
 	u32 zero;
@@ -128,6 +135,27 @@ struct event {
 	char comm[16];
 	char tty[16];
 };
+
+// The inode number of a PID namespace is given again; together with the start of its
+// first process, it names one.
+struct pid_space {
+	u32 inode;
+	u32 zero;
+	u64 start;
+};
+
+// What is told of a process that is asked for.
+struct process {
+	u32 pid;
+	u32 zero;
+	u64 start;
+	u64 cgroup; // 0: the root
+	u64 mount;
+	struct pid_space pid_space; // inode 0: the host's
+};
+
+// Without a use outside of functions, Go would not be told of the type.
+const struct process *unused __attribute__((unused));
 
 #define PATH_MAX_BYTES 1024
 #define NAME_MAX_BYTES 512
@@ -174,7 +202,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
-	__type(key, u32);
+	__type(key, u64); // a number that is never given again
 	__type(value, u64);
 } mount_spaces SEC(".maps");
 
@@ -182,9 +210,18 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
-	__type(key, u32);
+	__type(key, struct pid_space);
 	__type(value, u64);
 } pid_spaces SEC(".maps");
+
+// Processes that wait to be judged, with their subject.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, u32);
+	__type(value, u64);
+} held SEC(".maps");
 
 // The stamps verified, one map a subject, so that none can fill another's.
 struct verified {

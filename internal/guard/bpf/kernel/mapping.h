@@ -93,10 +93,9 @@ static __always_inline bool read_call(struct pt_regs *regs, struct call *call)
 }
 #endif
 
-static __always_inline bool executable(struct task_struct *task, u64 protection)
+// implied says whether the personality makes executable what is only to be read.
+static __always_inline bool implied(struct task_struct *task, u64 protection)
 {
-	if (protection & PROT_EXEC)
-		return true;
 	return protection & PROT_READ && BPF_CORE_READ(task, personality) & READ_IMPLIES_EXEC;
 }
 
@@ -142,10 +141,12 @@ static __always_inline u8 judge_new_mapping(u64 subject, struct task_struct *tas
 
 // finish answers what was judged of one mapping, and tells of it.
 static __always_inline void finish(const struct control *c, u64 subject, const struct subject *s, struct tally *tally,
-				   struct task_struct *task, const struct seen *seen, u64 address, u8 why)
+				   struct task_struct *task, const struct seen *seen, u64 address, u8 why, u8 answer)
 {
 	if (why == VERIFIED)
 		return;
+	if (why == BUSY)
+		answer = s->unjudged;
 	count(tally, why == BUSY ? COUNT_UNJUDGED : COUNT_UNVERIFIED);
 	struct news news = {
 		.subject = subject,
@@ -157,7 +158,7 @@ static __always_inline void finish(const struct control *c, u64 subject, const s
 		.why = why,
 		.part = MAPPING,
 	};
-	news.verdict = act(task, c, s, tally, answer_for(s, MAPPING, why));
+	news.verdict = act(task, c, subject, s, tally, answer);
 	if (news.verdict != FINE)
 		tell(&news);
 }
