@@ -1,0 +1,250 @@
+//go:build linux
+
+package fanotify
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// help does in a box what its programs do not. It prints "ran" where it got to run.
+func help(args []string) int {
+	if len(args) == 0 {
+		fmt.Println("ran")
+		return 0
+	}
+	switch err := helpWith(args); err {
+	case nil:
+		return 0
+	default:
+		fmt.Println(err)
+		return 1
+	}
+}
+
+func helpWith(args []string) error {
+	switch args[0] {
+	case "fexec": // execute an open file
+		fd, err := unix.Open(args[1], unix.O_RDONLY, 0)
+		if err != nil {
+			return err
+		}
+		return execAt(fd)
+	case "unlinked": // execute a file that has no name any more
+		fd, err := unix.Open(args[1], unix.O_RDONLY, 0)
+		if err != nil {
+			return err
+		}
+		if err := os.Remove(args[1]); err != nil {
+			return err
+		}
+		return execAt(fd)
+	case "memfd":
+		data, err := os.ReadFile(args[1])
+		if err != nil {
+			return err
+		}
+		fd, err := unix.MemfdCreate("x", 0)
+		if err != nil {
+			return err
+		}
+		if _, err := unix.Write(fd, data); err != nil {
+			return err
+		}
+		return execAt(fd)
+	case "jit": // memory that is written to and executed
+		mem, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			return err
+		}
+		mem[0] = 0xc3
+		fmt.Println("ran")
+		return nil
+	case "patch": // write through a mapping, which leaves no trace on tmpfs
+		return patch(args[1])
+	case "writer": // have a file open for writing for a while
+		f, err := os.OpenFile(args[1], os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		d, err := time.ParseDuration(args[2])
+		if err != nil {
+			return err
+		}
+		time.Sleep(d)
+		return f.Close()
+	case "flip": // execute a file whose content changes all the time
+		return flip(args[1], args[2], args[3])
+	case "storm":
+		return storm(args[1], args[2], args[3:])
+	case "opens":
+		return openStorm(args[1], args[2])
+	case "mounts":
+		return mountStorm(args[1], args[2])
+	}
+	return fmt.Errorf("no such help: %q", args)
+}
+
+func execAt(fd int) error {
+	empty := []byte{0}
+	name := []byte("evil\x00")
+	argv := []*byte{&name[0], nil}
+	envp := []*byte{nil}
+	_, _, errno := unix.Syscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(&empty[0])), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), unix.AT_EMPTY_PATH, 0)
+	return errno
+}
+
+// patch adds one to the last byte, by a store.
+func patch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	mem, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	last := &mem[len(mem)-1]
+	if *last == 0 { // read first, so that the store faults no more
+		defer fmt.Println("patched")
+	}
+	*last++
+	return unix.Munmap(mem)
+}
+
+// flip writes the two contents to the target in turn while it executes it, and says
+// how often which of them ran: the second one ends with 7.
+func flip(good, bad, target string) error {
+	a, err := os.ReadFile(good)
+	if err != nil {
+		return err
+	}
+	b, err := os.ReadFile(bad)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(target, a, 0o755); err != nil {
+		return err
+	}
+	var done atomic.Bool
+	var writer sync.WaitGroup
+	writer.Add(1)
+	go func() {
+		defer writer.Done()
+		for !done.Load() {
+			for _, data := range [][]byte{b, a} {
+				if f, err := os.OpenFile(target, os.O_WRONLY, 0); err == nil {
+					_, _ = f.WriteAt(data[len(data)-1:], int64(len(data)-1))
+					_ = f.Close()
+				}
+			}
+		}
+	}()
+	ran, evil := 0, 0
+	for range 300 {
+		pid, err := syscall.ForkExec(target, []string{"evil"}, &syscall.ProcAttr{Env: []string{}})
+		if err != nil {
+			continue
+		}
+		// What is executed cannot be written to: this is what runs.
+		now, err := os.ReadFile(fmt.Sprintf("/proc/%d/exe", pid))
+		var ws syscall.WaitStatus
+		_, _ = syscall.Wait4(pid, &ws, 0, nil)
+		if err == nil && len(now) == len(b) {
+			ran++
+			if now[len(now)-1] == b[len(b)-1] {
+				evil++
+			}
+		}
+	}
+	done.Store(true)
+	writer.Wait()
+	fmt.Printf("ran %d, evil %d\n", ran, evil)
+	return nil
+}
+
+// storm executes a program many times in several workers, and says how often it ran.
+func storm(times, workers string, argv []string) error {
+	n, _ := strconv.Atoi(times)
+	w, _ := strconv.Atoi(workers)
+	var left, ran atomic.Int64
+	left.Store(int64(n))
+	var wg sync.WaitGroup
+	for range w {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for left.Add(-1) >= 0 {
+				pid, err := syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{Env: []string{}})
+				if err != nil {
+					continue
+				}
+				var ws syscall.WaitStatus
+				_, _ = syscall.Wait4(pid, &ws, 0, nil)
+				ran.Add(1)
+			}
+		}()
+	}
+	wg.Wait()
+	fmt.Printf("ran %d\n", ran.Load())
+	return nil
+}
+
+// openStorm opens a file for as long as it is told, in 32 threads.
+func openStorm(path, duration string) error {
+	d, err := time.ParseDuration(duration)
+	if err != nil {
+		return err
+	}
+	end := time.Now().Add(d)
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for time.Now().Before(end) {
+				if fd, err := unix.Open(path, unix.O_RDONLY, 0); err == nil {
+					_ = unix.Close(fd)
+					n.Add(1)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	fmt.Printf("opened %d\n", n.Load())
+	return nil
+}
+
+func mountStorm(dir, times string) error {
+	n, _ := strconv.Atoi(times)
+	for i := range n {
+		point := fmt.Sprintf("%s/%d", dir, i)
+		if err := os.MkdirAll(point, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount("storm", point, "tmpfs", 0, "size=1m"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guardInBox is a whole guard as a process of its own, for tests that kill it.
+func guardInBox(role string) int {
+	fmt.Println("no such role:", role)
+	return 2
+}

@@ -1,0 +1,207 @@
+//go:build linux
+
+package fanotify
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// counts are raised by everybody and only read by Status.
+type counts struct {
+	execs, opens, foreign    atomic.Uint64 // events: of subjects; of nobody
+	allowed, denied          atomic.Uint64
+	hashed                   atomic.Uint64
+	unjudged, gone, failed   atomic.Uint64 // by the fail setting; nobody waited; not readable
+	overflows, stalls        atomic.Uint64
+}
+
+// batch is how many events are taken at once. Each has its descriptor opened by the
+// kernel at that moment, so more would let the first wait for the last.
+const batch = 16
+
+// reader is what one loop works with, so that nothing is allocated for an event.
+type reader struct {
+	*Layer
+	buf  [batch * 32]byte
+	st   unix.Statx_t
+	exe  unix.Statx_t
+	name []byte
+	head [4]byte
+}
+
+// loop reads events and answers what it can at once. It has a thread to itself, so
+// that the kernel wakes it without Go's scheduler in between.
+func (l *Layer) loop() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// Everything that runs on the node may wait for this thread.
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -10) // without the right it is only slower
+	r := &reader{Layer: l}
+	for !l.closed.Load() {
+		n, err := unix.Read(l.ask, r.buf[:])
+		l.beat.Add(1)
+		switch err {
+		case nil:
+			r.events(r.buf[:n])
+		case unix.EAGAIN:
+			l.wait(l.ask)
+		case unix.EINTR:
+		default:
+			// The kernel has denied the event whose file it could not open for us.
+			l.counts.failed.Add(1)
+		}
+	}
+}
+
+// wait returns when the group has events or the layer is closed.
+func (l *Layer) wait(group int) {
+	fds := []unix.PollFd{{Fd: int32(group), Events: unix.POLLIN}, {Fd: int32(l.stop), Events: unix.POLLIN}}
+	_, _ = unix.Poll(fds, -1) // interrupted or not, it is tried again
+}
+
+func (r *reader) events(b []byte) {
+	for len(b) > 0 {
+		e, rest, err := nextEvent(b)
+		if err != nil {
+			r.cfg.Log.Error("reading fanotify events", "error", err)
+			return
+		}
+		b = rest
+		switch {
+		case e.mask&unix.FAN_Q_OVERFLOW != 0:
+			r.counts.overflows.Add(1)
+		case e.fd < 0:
+			r.counts.failed.Add(1)
+		case e.isAsked():
+			r.asked(e)
+		default:
+			_ = unix.Close(e.fd)
+		}
+		r.beat.Add(1)
+	}
+}
+
+// asked answers an event, or hands it to the workers.
+func (r *reader) asked(e event) {
+	if e.pid == r.self {
+		r.allow(e)
+		return
+	}
+	if err := statFile(e.fd, r.mask(), &r.st); err != nil {
+		r.counts.failed.Add(1)
+		r.allow(e)
+		return
+	}
+	at, ok := r.find(&r.st)
+	if !ok || at.subject.gone.Load() || r.st.Mode&unix.S_IFMT != unix.S_IFREG {
+		r.counts.foreign.Add(1)
+		r.allow(e)
+		return
+	}
+	stamp := stampOf(&r.st)
+	var known bool
+	if e.isExec() {
+		r.counts.execs.Add(1)
+		known = r.execKnown(at, &stamp)
+	} else {
+		r.counts.opens.Add(1)
+		known = r.openHarmless(e, at, &stamp)
+	}
+	if known && !at.strange {
+		r.allow(e)
+		return
+	}
+	r.queue.submit(e, at, stamp, r.st.Nlink)
+}
+
+// allow answers before it closes: until then the descriptor's number is the event's name.
+func (r *reader) allow(e event) {
+	r.counts.allowed.Add(1)
+	if !respond(r.ask, e.fd, true) {
+		r.counts.gone.Add(1)
+	}
+	_ = unix.Close(e.fd)
+}
+
+// execKnown reports whether the file is known by its stamp alone, and cannot be
+// written to between now and its execution.
+func (r *reader) execKnown(at place, s *Stamp) bool {
+	if r.st.Nlink == 0 || !at.layered(s) {
+		return false
+	}
+	v, ok := at.subject.verdicts.get(*s)
+	return ok && v.known
+}
+
+// watchdog answers in the loop's place when that stands still, and looks for workers
+// that do not come back.
+func (l *Layer) watchdog() {
+	period := max(l.cfg.Bound/4, 50*time.Millisecond)
+	var last uint64
+	for still := 0; !l.closed.Load(); {
+		l.pause(period)
+		l.queue.replaceHung()
+		beat := l.beat.Load()
+		if beat != last || !l.readable() {
+			last, still = beat, 0
+			continue
+		}
+		if still++; still < 2 {
+			continue
+		}
+		l.counts.stalls.Add(1)
+		l.cfg.Log.Error("the fanotify loop stands still; answering in its place")
+		l.cfg.Trouble(0, "the loop that answers execs stood still; what waited was answered by the fail settings")
+		l.drain()
+		if still == 4 {
+			l.run(l.loop) // the first may never come back from the kernel
+		}
+	}
+}
+
+func (l *Layer) readable() bool {
+	fds := []unix.PollFd{{Fd: int32(l.ask), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}
+
+// drain answers everything that waits by the fail settings. It waits for no lock:
+// where it cannot tell whose an event is, it allows.
+func (l *Layer) drain() {
+	var buf [batch * 32]byte
+	for {
+		n, err := unix.Read(l.ask, buf[:])
+		if err != nil || n <= 0 {
+			return
+		}
+		for b := buf[:n]; len(b) > 0; {
+			e, rest, err := nextEvent(b)
+			if err != nil {
+				return
+			}
+			b = rest
+			if e.fd < 0 {
+				continue
+			}
+			if e.isAsked() {
+				l.counts.unjudged.Add(1)
+				respond(l.ask, e.fd, !l.failsClosed(e))
+			}
+			_ = unix.Close(e.fd)
+		}
+	}
+}
+
+func (l *Layer) failsClosed(e event) bool {
+	var st unix.Statx_t
+	if e.pid == l.self || statFile(e.fd, l.mask(), &st) != nil || !l.table.mu.TryRLock() {
+		return false
+	}
+	defer l.table.mu.RUnlock()
+	at, ok := l.table.look(st.Mnt_id, unix.Mkdev(st.Dev_major, st.Dev_minor))
+	return ok && at.subject.failClosed.Load()
+}
