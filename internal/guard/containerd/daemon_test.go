@@ -248,6 +248,17 @@ func withoutNamespace(kind string) func(*containersapi.Container, map[string]any
 	}
 }
 
+// joinNamespace has a container join a namespace that is there.
+func joinNamespace(kind, path string) func(*containersapi.Container, map[string]any) {
+	return func(_ *containersapi.Container, spec map[string]any) {
+		for _, n := range spec["linux"].(map[string]any)["namespaces"].([]any) {
+			if n := n.(map[string]any); n["type"] == kind {
+				n["path"] = path
+			}
+		}
+	}
+}
+
 // delete removes a container that has ended.
 func (d *daemon) delete(id string) {
 	d.t.Helper()

@@ -41,7 +41,7 @@ const tokenFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 func (m *ociMount) kept(podUID string) Mount {
 	k := Mount{
-		Destination: clip(path.Join("/", m.Destination), maxPath), Source: clip(m.Source, maxPath), Type: clip(m.Type, maxName),
+		Destination: path.Join("/", clip(m.Destination, maxPath-1)), Source: clip(m.Source, maxPath), Type: clip(m.Type, maxName),
 		ReadOnly: slices.Contains(m.Options, "ro") || slices.Contains(m.Options, "rro"),
 	}
 	options := m.Options[:min(len(m.Options), maxLabels)]

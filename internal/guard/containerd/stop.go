@@ -115,9 +115,11 @@ func (r *Runtime) askKill(ctx context.Context, c *Container) error {
 	defer cancel()
 	_, err = r.tasks.Kill(ctx, &tasksapi.KillRequest{ContainerID: c.ID, Signal: uint32(unix.SIGKILL), All: true})
 	err = explain("killing its processes", err)
-	if status == Paused {
+	if status == Paused { // killing has thawed it where runc is recent
 		_, thawed := r.tasks.Resume(ctx, &tasksapi.ResumeTaskRequest{ContainerID: c.ID})
-		err = errors.Join(err, explain("thawing it", thawed))
+		if err != nil {
+			err = errors.Join(err, explain("thawing it", thawed))
+		}
 	}
 	return err
 }
