@@ -48,10 +48,10 @@ func TestGroupNames(t *testing.T) {
 	for named, want := range map[string]string{
 		"": "", "/": "", "/k8s.io/abc": "abc", "/default/web": "web", "default/web": "web",
 		"kubepods-besteffort-podf00.slice:cri-containerd:abc": "cri-containerd-abc.scope",
-		":cri-containerd:abc":                                 "cri-containerd-abc.scope",
-		"system.slice::abc":                                   "abc.scope",
-		"a.slice:x:b.slice":                                   "b.slice",
-		"/odd:name/with:colons":                               "with:colons",
+		":cri-containerd:abc":   "cri-containerd-abc.scope",
+		"system.slice::abc":     "abc.scope",
+		"a.slice:x:b.slice":     "b.slice",
+		"/odd:name/with:colons": "with:colons",
 	} {
 		if got := lastOfGroup(named); got != want {
 			t.Errorf("%q gives %q, want %q", named, got, want)
