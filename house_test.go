@@ -35,7 +35,7 @@ func floors() [][]string {
 		{"artifact", "blob", "gosym", "packed", "pin", "record", "rules", "makeimage", "wholefile", "unprivileged"},
 		{"manifest", "sqlite", "cluster"},
 		{"inspect", "advisory", "golden", "storetest"},
-		{"gate", "report"},
+		{"gate", "report", "drift"},
 		{"release", "kube"},
 		{"api"},
 		{"server"},

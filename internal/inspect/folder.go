@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/inspect/mounts"
 	"touchstone.dev/touchstone/internal/manifest"
 )
 
@@ -193,10 +194,10 @@ func (w *folderWalk) enter(dir *os.Root, full, name string, device uint64, stat 
 		if err := unix.Fstatfs(int(f.Fd()), &system); err != nil {
 			return w.unreadable(full, err)
 		}
-		switch mountedOn(system.Type) {
-		case virtual:
+		switch mounts.Judge(system.Type) {
+		case mounts.Virtual:
 			return nil
-		case foreign:
+		case mounts.Foreign:
 			w.addf(touchstone.GapUnsupported, full, "dir", "a file system of type %#x is mounted here", system.Type)
 			return nil
 		}
@@ -286,35 +287,5 @@ func (w *folderWalk) fileCapability(f folderFile) {
 		w.capability(f.path, value[:n])
 	case !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP):
 		w.addf(touchstone.GapFailed, f.path, "dir", "reading its capabilities: %v", err)
-	}
-}
-
-// mount says what to do with another file system below the root.
-type mount int
-
-const (
-	disk    mount = iota // part of the machine
-	virtual              // made up by the kernel, gone after a restart, or a container's
-	foreign              // another machine's, or unknown
-)
-
-// mountedOn judges a file system by the number of its type (statfs(2)).
-func mountedOn(kind int64) mount {
-	switch kind {
-	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.MSDOS_SUPER_MAGIC,
-		unix.SQUASHFS_MAGIC, unix.EROFS_SUPER_MAGIC_V1, unix.ISOFS_SUPER_MAGIC, unix.REISERFS_SUPER_MAGIC, 0x2fc12fc1, // ZFS
-		0x2011bab0: // exfat
-		return disk
-	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.DEVPTS_SUPER_MAGIC, unix.CGROUP_SUPER_MAGIC,
-		unix.CGROUP2_SUPER_MAGIC, unix.SECURITYFS_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.PSTOREFS_MAGIC, unix.BPF_FS_MAGIC,
-		unix.HUGETLBFS_MAGIC, unix.EFIVARFS_MAGIC, unix.SELINUX_MAGIC, unix.SMACK_MAGIC, unix.NSFS_MAGIC, unix.BINFMTFS_MAGIC,
-		unix.AUTOFS_SUPER_MAGIC, unix.RDTGROUP_SUPER_MAGIC, unix.OVERLAYFS_SUPER_MAGIC,
-		0x19800202, // mqueue
-		0x65735543, // fusectl
-		0x62656570, // configfs
-		0x67596969: // rpc_pipefs
-		return virtual
-	default:
-		return foreign
 	}
 }

@@ -51,14 +51,22 @@ type segment struct {
 // executed and yield none.
 func lookELF(size int64, head []byte, content io.ReaderAt) Facts {
 	b := &binaryFile{content: content}
+	f := b.facts(head)
+	if f.Exec != touchstone.ExecNone && f.Incomplete == "" && !f.Static {
+		b.mentions(&f, size)
+	}
+	return f
+}
+
+// facts returns what the headers and the dynamic section say.
+func (b *binaryFile) facts(head []byte) Facts {
 	phoff, phsize, phnum, err := b.header(head)
 	if err != nil || b.kind != elf.ET_EXEC && b.kind != elf.ET_DYN {
 		return Facts{} // the kernel and the linker refuse it as well
 	}
 	f := Facts{Exec: touchstone.ExecELF, ABI: b.abi}
-	if err := b.read(&f, size, phoff, phsize, phnum); err != nil {
+	if err := b.read(&f, phoff, phsize, phnum); err != nil {
 		f.Incomplete = err.Error()
-		return f
 	}
 	return f
 }
@@ -94,7 +102,7 @@ func (b *binaryFile) header(head []byte) (offset uint64, size, count uint16, err
 	return 0, 0, 0, fmt.Errorf("%w: class %d", errELF, head[elf.EI_CLASS])
 }
 
-func (b *binaryFile) read(f *Facts, size int64, phoff uint64, phsize, phnum uint16) error {
+func (b *binaryFile) read(f *Facts, phoff uint64, phsize, phnum uint16) error {
 	if b.content == nil {
 		return fmt.Errorf("%w: no content was given", errELF)
 	}
@@ -119,9 +127,6 @@ func (b *binaryFile) read(f *Facts, size int64, phoff uint64, phsize, phnum uint
 		f.Exec = touchstone.ExecLibrary
 	}
 	f.Static = f.Exec == touchstone.ExecELF && f.Interp == "" && len(f.Needed) == 0
-	if !f.Static {
-		b.mentions(f, size)
-	}
 	return nil
 }
 

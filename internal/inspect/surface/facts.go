@@ -82,6 +82,19 @@ func Look(name string, size int64, head []byte, content io.ReaderAt) Facts {
 	return Facts{}
 }
 
+// Exec says how a regular file can be executed. The answer is that of Look, for
+// whoever needs nothing else; it reads no more than the headers of an ELF file
+// and its dynamic section.
+func Exec(head []byte, content io.ReaderAt) touchstone.ExecKind {
+	switch {
+	case isELF(head):
+		return (&binaryFile{content: content}).facts(head).Exec
+	case len(head) > 1 && head[0] == '#' && head[1] == '!':
+		return lookScript(head).Exec
+	}
+	return touchstone.ExecNone
+}
+
 func isELF(head []byte) bool {
 	return len(head) > 3 && head[0] == 0x7f && head[1] == 'E' && head[2] == 'L' && head[3] == 'F'
 }

@@ -1,0 +1,99 @@
+package drift
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/inspect/surface"
+	"touchstone.dev/touchstone/internal/manifest"
+)
+
+var (
+	errBudget   = errors.New("the bytes of this scan are used up")
+	errUnstable = errors.New("it changes while it is read")
+	errReplaced = errors.New("it was replaced while it was looked at")
+)
+
+// reader reads files, and counts.
+type reader struct {
+	hash  hash.Hash
+	buf   []byte
+	files int
+	bytes int64
+	limit int64
+}
+
+func newReader(limit int64) reader {
+	return reader{hash: sha256.New(), buf: make([]byte, 128<<10), limit: limit}
+}
+
+// head fills in how a file can be executed.
+func (r *reader) head(fd int, e *manifest.Entry) error {
+	head := r.buf[:min(e.Size, surface.HeadSize)]
+	n, err := descriptor(fd).ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	r.bytes += int64(n)
+	e.Exec = manifest.ExecOf(surface.Exec(head[:n], descriptor(fd)))
+	return nil
+}
+
+// sum fills in the SHA-256 of a file that is e.Size bytes long, and how it can be
+// executed. A file larger than what is left of the bytes is read all the same
+// when it is the first of a scan: it would never be otherwise.
+func (r *reader) sum(ctx context.Context, fd int, st *unix.Stat_t, e *manifest.Entry) error {
+	if r.files > 0 && r.bytes+e.Size > r.limit {
+		return errBudget
+	}
+	if err := r.head(fd, e); err != nil {
+		return err
+	}
+	r.files++
+	r.hash.Reset()
+	for offset := int64(0); offset < e.Size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		chunk := r.buf[:min(e.Size-offset, int64(len(r.buf)))]
+		n, err := descriptor(fd).ReadAt(chunk, offset)
+		r.hash.Write(chunk[:n])
+		r.bytes += int64(n)
+		offset += int64(n)
+		if errors.Is(err, io.EOF) {
+			return errUnstable // it became shorter
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var now unix.Stat_t
+	if err := unix.Fstat(fd, &now); err != nil {
+		return err
+	}
+	if !sameState(st, &now) {
+		return errUnstable
+	}
+	r.hash.Sum(e.SHA256[:0])
+	e.Hashed = true
+	return nil
+}
+
+// unread describes why a file's content is not known.
+func unread(err error) *touchstone.Gap {
+	switch {
+	case errors.Is(err, errBudget):
+		return gap(touchstone.GapLimit, "", err.Error())
+	case errors.Is(err, errUnstable), errors.Is(err, errReplaced):
+		return gap(touchstone.GapFailed, "", err.Error())
+	default:
+		return gap(touchstone.GapFailed, "", fmt.Sprintf("reading it: %v", err))
+	}
+}

@@ -1,0 +1,240 @@
+package drift
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"touchstone.dev/touchstone/internal/manifest"
+)
+
+// entryOf returns what stat(2) says of a file in the words of the manifest, and
+// false for a socket, which is in none: it holds nothing.
+func (w *walk) entryOf(st *unix.Stat_t) (manifest.Entry, bool) {
+	e := manifest.Entry{Mode: st.Mode & 0o7777, UID: mapID(w.config.UIDs, st.Uid), GID: mapID(w.config.GIDs, st.Gid)}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		e.Kind, e.Size = manifest.Regular, st.Size
+	case unix.S_IFDIR:
+		e.Kind = manifest.Dir
+	case unix.S_IFLNK:
+		e.Kind = manifest.Symlink
+	case unix.S_IFCHR, unix.S_IFBLK:
+		e.Kind = manifest.Device
+	case unix.S_IFIFO:
+		e.Kind = manifest.Fifo
+	default:
+		return e, false
+	}
+	return e, true
+}
+
+// regular compares a regular file. hidden is true when it turns out to be the
+// mark that the path is removed.
+func (w *walk) regular(f *folder, name string, st *unix.Stat_t) (hidden bool, err error) {
+	old, err := w.old(w.path)
+	if err != nil {
+		return false, err
+	}
+	if old != nil && old.stamp == w.stamper.of(st) && (old.settled || w.trusts(w.path)) {
+		want, _ := w.want.at(w.path)
+		return false, w.settle(old, want)
+	}
+	fd, err := w.open(f, name, st)
+	if err != nil {
+		return false, w.unopened(st, err)
+	}
+	defer closeFD(fd)
+	began := w.config.Now()
+	have, _ := w.entryOf(st)
+	r := &record{path: w.path, stamp: w.stamper.of(st), settled: changed(st).Add(w.config.Settle).Before(began)}
+	if w.tree.Form == Upper {
+		content, hidden, err := w.marked(f, name, fd, st)
+		switch {
+		case hidden || fatal(err):
+			return hidden, err
+		case err != nil:
+			return false, w.unsure(unread(err))
+		case content != nil:
+			have.Size, have.Hashed, have.SHA256, have.Exec = content.Size, content.Hashed, content.SHA256, content.Exec
+			return false, w.compare(r, &have, nil)
+		}
+	}
+	unsure := w.content(fd, st, &have)
+	if fatal(unsure) {
+		return false, unsure
+	}
+	return false, w.compare(r, &have, unsure)
+}
+
+// open opens a regular file and makes sure that it is the one that was looked at,
+// of which st then says the newest.
+func (w *walk) open(f *folder, name string, st *unix.Stat_t) (int, error) {
+	fd, err := openQuietly(f.fd, name, 0, beneath)
+	if err != nil {
+		return -1, err
+	}
+	var opened unix.Stat_t
+	if err := unix.Fstat(fd, &opened); err != nil {
+		closeFD(fd)
+		return -1, err
+	}
+	if opened.Ino != st.Ino || opened.Dev != st.Dev || opened.Mode&unix.S_IFMT != unix.S_IFREG {
+		closeFD(fd)
+		return -1, errReplaced
+	}
+	*st = opened
+	return fd, nil
+}
+
+// unopened judges a file that could not be opened by what stat(2) says.
+func (w *walk) unopened(st *unix.Stat_t, err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) || errors.Is(err, errReplaced) {
+		return errReplaced
+	}
+	have, _ := w.entryOf(st)
+	return w.compare(&record{path: w.path}, &have, err)
+}
+
+// marked reads the marks of a file in an upper directory: that it hides what is
+// below, or that its content is that of a lower file, which is returned.
+func (w *walk) marked(f *folder, name string, fd int, st *unix.Stat_t) (content *manifest.Entry, hidden bool, err error) {
+	if st.Size == 0 {
+		if _, hidden, err = w.marks.get(fd, markWhiteout); hidden || err != nil {
+			return nil, hidden, err
+		}
+	}
+	if _, there, err := w.marks.get(fd, markMetacopy); !there || err != nil {
+		return nil, false, err
+	}
+	parent := f.lower.path(w.path[:f.length])
+	at := parent
+	if parent != nil {
+		at = join(parent, name)
+	}
+	value, there, err := w.marks.get(fd, markRedirect)
+	if err != nil {
+		return nil, false, err
+	}
+	if there {
+		if at, _, err = redirect(value, parent); err != nil {
+			return nil, false, err
+		}
+	}
+	if at == nil {
+		return nil, false, errors.New("its content should be in the artifact, which has none of it")
+	}
+	content, err = lookup(w.config.Manifest, at)
+	if err != nil {
+		return nil, false, fatalError{err}
+	}
+	if content == nil || content.Kind != manifest.Regular {
+		return nil, false, fmt.Errorf("its content should be that of %q in the artifact, which is no file", at)
+	}
+	return content, false, nil
+}
+
+// content reads as much of a file as is needed. The error says why that is not
+// known which matters.
+func (w *walk) content(fd int, st *unix.Stat_t, have *manifest.Entry) error {
+	if w.expected() {
+		if err := w.reader.head(fd, have); err != nil || !executable(have) {
+			return err
+		}
+		if c := w.config.Contents; c != nil && c.HasSize(have.Size) {
+			return w.sum(fd, st, have)
+		}
+	} else if want, _ := w.want.at(w.path); want != nil && want.Kind == manifest.Regular && want.Size == have.Size {
+		if !want.Hashed {
+			return w.reader.head(fd, have)
+		}
+		return w.sum(fd, st, have)
+	}
+	// That it differs is certain. What it is, is told where that costs little.
+	if have.Size > w.config.FileBytes {
+		return w.reader.head(fd, have)
+	}
+	if err := w.sum(fd, st, have); fatal(err) {
+		return err
+	}
+	return nil
+}
+
+// sum hashes a file, once more if it changed meanwhile.
+func (w *walk) sum(fd int, st *unix.Stat_t, have *manifest.Entry) error {
+	err := w.reader.sum(w.ctx, fd, st, have)
+	if w.ctx.Err() != nil {
+		return fatalError{w.ctx.Err()}
+	}
+	if !errors.Is(err, errUnstable) {
+		return err
+	}
+	var now unix.Stat_t
+	if unix.Fstat(fd, &now) != nil || now.Size != st.Size {
+		return err
+	}
+	return w.reader.sum(w.ctx, fd, &now, have)
+}
+
+// compare notes what is there against what is wanted. unsure says why its content
+// is not known; nil where it is, or does not matter.
+func (w *walk) compare(r *record, have *manifest.Entry, unsure error) error {
+	want, parent := w.want.at(w.path)
+	r.have = *have
+	if w.expected() {
+		switch {
+		case have.Kind != manifest.Regular:
+			return w.settle(r, want)
+		case unsure != nil:
+			return w.unsure(unread(unsure))
+		case executable(have) && !w.known(have):
+			r.verdict = there
+		}
+		return w.settle(r, want)
+	}
+	switch {
+	case want == nil && (parent && have.Kind == manifest.Dir || w.mountPoint(have)):
+	case want == nil:
+		r.verdict = there
+	default:
+		differs, why := difference(want, have)
+		if why != nil {
+			if unsure != nil {
+				why = unread(unsure)
+			}
+			return w.unsure(why)
+		}
+		if differs {
+			r.verdict = there
+		}
+	}
+	return w.settle(r, want)
+}
+
+// expected reports whether changes are expected at the path.
+func (w *walk) expected() bool {
+	return w.tree.Form == Volume || w.config.Writable(string(w.path))
+}
+
+// known reports whether the artifact has the content.
+func (w *walk) known(e *manifest.Entry) bool {
+	return e.Hashed && w.config.Contents != nil && w.config.Contents.Has(e.Size, e.SHA256)
+}
+
+// mountPoint reports whether the path is what a runtime makes to mount something
+// over it, or a folder on the way to one.
+func (w *walk) mountPoint(have *manifest.Entry) bool {
+	exact, known := w.mounts[string(w.path)]
+	return known && (have.Kind == manifest.Dir || exact && have.Kind == manifest.Regular && have.Size == 0)
+}
+
+// fatalError ends a scan.
+type fatalError struct{ error }
+
+func (e fatalError) Unwrap() error { return e.error }
+
+func fatal(err error) bool {
+	var f fatalError
+	return errors.As(err, &f)
+}

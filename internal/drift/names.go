@@ -1,0 +1,81 @@
+package drift
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// nameBytes is how much of a folder's names is held at a time; a folder with
+// more is read several times.
+const nameBytes = 4 << 20
+
+// nameCost is what a name takes beside its bytes.
+const nameCost = 16
+
+// readNames returns the names in an open folder from first on, sorted by their
+// bytes, as many as fit into room bytes. more says that there are others behind
+// the last. check is called now and then; its error ends the reading.
+func readNames(fd int, first string, room int, check func() error) (names []string, more bool, err error) {
+	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
+		return nil, false, err
+	}
+	buf := make([]byte, 32<<10)
+	held, ceiling := 0, ""
+	var found []string
+	for {
+		n, err := ignoringEINTR(func() (int, error) { return unix.ReadDirent(fd, buf) })
+		if err != nil {
+			return nil, false, err
+		}
+		if n <= 0 {
+			break
+		}
+		_, _, found = unix.ParseDirent(buf[:n], -1, found[:0])
+		for _, name := range found {
+			if name >= first && (!more || name <= ceiling) {
+				names = append(names, name)
+				held += len(name) + nameCost
+			}
+		}
+		if held > 2*room {
+			names, held = smallest(names, room)
+			more, ceiling = true, names[len(names)-1]
+		}
+		if err := check(); err != nil {
+			return nil, false, err
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names) // a folder that changes may show a name twice
+	if held > room {
+		if cut, _ := smallest(names, room); len(cut) < len(names) {
+			names, more = cut, true
+		}
+	}
+	return names, more, nil
+}
+
+// smallest sorts names, cuts off what is more than room, and returns what is left
+// and how much that takes. One name is always left.
+func smallest(names []string, room int) (left []string, held int) {
+	slices.Sort(names)
+	for i, name := range names {
+		if cost := len(name) + nameCost; i > 0 && held+cost > room {
+			clear(names[i:])
+			return names[:i], held
+		}
+		held += len(name) + nameCost
+	}
+	return names, held
+}
+
+// ignoringEINTR repeats a system call that a signal broke off.
+func ignoringEINTR(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != unix.EINTR { //nolint:errorlint // unix returns the bare number
+			return n, err
+		}
+	}
+}
