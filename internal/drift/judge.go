@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/manifest"
 )
 
@@ -50,6 +51,9 @@ func (w *walk) regular(f *folder, name string, st *unix.Stat_t) (hidden bool, er
 	have, _ := w.entryOf(st)
 	r := &record{path: w.path, stamp: w.stamper.of(st), settled: changed(st).Add(w.config.Settle).Before(began)}
 	if w.tree.Form == Upper {
+		if err := w.linked(fd, r, st); err != nil {
+			return false, err
+		}
 		content, hidden, err := w.marked(f, name, fd, st)
 		switch {
 		case hidden || fatal(err):
@@ -95,6 +99,21 @@ func (w *walk) unopened(st *unix.Stat_t, err error) error {
 	}
 	have, _ := w.entryOf(st)
 	return w.compare(&record{path: w.path}, &have, err)
+}
+
+// linked tells of a file that other names of the artifact show as well although
+// the upper directory has nothing there: overlays that are mounted with
+// "index=on" keep hard links together.
+func (w *walk) linked(fd int, r *record, st *unix.Stat_t) error {
+	if st.Nlink < 2 {
+		return nil
+	}
+	if _, there, err := w.marks.get(fd, markLinks); !there || err != nil {
+		return nil // what cannot be read is told by marked
+	}
+	r.stamp = stamp{} // this is told by each scan
+	reason := "names of the artifact that were hard links to it show it as well, and only the overlay's index knows which"
+	return w.tellGap(gap(touchstone.GapUnsupported, "", reason), w.path)
 }
 
 // marked reads the marks of a file in an upper directory: that it hides what is

@@ -15,8 +15,8 @@ import (
 )
 
 // operate does one random thing to a tree. Whatever the kernel refuses is left
-// undone.
-func operate(t *rapid.T, root string) {
+// undone, and so are hard links where unlinked says so.
+func operate(t *rapid.T, root string, unlinked bool) {
 	files, folders := inhabitants(root)
 	pick := func(label string, of []string) string {
 		if len(of) == 0 {
@@ -82,6 +82,9 @@ func operate(t *rapid.T, root string) {
 	case "symlink":
 		_ = os.Symlink(string(content)+"/../..", place)
 	case "link":
+		if unlinked {
+			return
+		}
 		_ = unix.Linkat(unix.AT_FDCWD, file, unix.AT_FDCWD, place, 0)
 	case "mknod":
 		_ = unix.Mknod(place, unix.S_IFCHR|0o666, int(unix.Mkdev(1, uint32(3+len(content)%2))))

@@ -14,6 +14,7 @@ const (
 	markOpaque   = "overlay.opaque"   // "y": nothing shows through; "x" says only that whiteouts may be files
 	markRedirect = "overlay.redirect" // what shows through lies elsewhere
 	markMetacopy = "overlay.metacopy" // the content is that of the lower file
+	markLinks    = "overlay.nlink"    // with "index=on": names of one lower file show one upper file
 	markWhiteout = "overlay.whiteout" // an empty file that hides what is below
 )
 

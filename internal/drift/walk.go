@@ -181,6 +181,7 @@ func (w *walk) folder(f *folder) error {
 				return fatalError{err}
 			}
 		}
+		f.names = f.names[1:]
 		w.path = appendName(w.path[:f.length], name)
 		if err := w.entry(f, name); err != nil {
 			return err
@@ -236,7 +237,7 @@ func appendName(path []byte, name string) []byte {
 	return append(path, name...)
 }
 
-// name takes the next name off a folder.
+// name returns the next name of a folder.
 func (w *walk) name(f *folder) (string, bool, error) {
 	if len(f.names) == 0 && f.more {
 		if f.fd < 0 {
@@ -259,9 +260,7 @@ func (w *walk) name(f *folder) (string, bool, error) {
 	if len(f.names) == 0 {
 		return "", false, nil
 	}
-	name := f.names[0]
-	f.names = f.names[1:]
-	return name, true, nil
+	return f.names[0], true, nil
 }
 
 // drop gives the names of a folder back that take too much room while others are
