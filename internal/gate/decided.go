@@ -21,6 +21,7 @@ type Decided struct {
 	Cluster     string              `json:"cluster,omitempty"`
 	Namespace   string              `json:"namespace,omitempty"`
 	Workload    touchstone.Workload `json:"workload,omitzero"`
+	Pod         string              `json:"pod,omitempty"`   // that a login is into
 	Owner       string              `json:"owner,omitempty"` // of the place
 	Verdict     touchstone.Verdict  `json:"verdict"`
 	Why         string              `json:"why,omitempty"` // the worst reason, in a line

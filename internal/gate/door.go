@@ -33,12 +33,14 @@ import (
 //	pin       owner, reference                               the digest that the owner's first pod got
 //	running   cluster/namespace/workload repository@digest   Observed
 //	finding   cluster/namespace/workload repository@digest   what fails there, and since when
+//	taint     cluster/pod's UID/container/its ID rule thing  what a guard has seen there, while it runs
+//	guard-event its id                                       touchstone.RuntimeEvent
 //	mode      cluster/namespace                              Mode
 //	holds     repository@digest, evidence                    the reverse index (reverse.go)
 //	advisories "index"                                       up to which revision all was decided
 //
 // Its entries are of the kinds decision (a Kept), admission, login, scan, observed,
-// advisories (a Reconsidered) and mode. It keeps in memory what it must not wait
+// advisories (a Reconsidered), guard-event and mode. It keeps in memory what it must not wait
 // for: the queue of scans, what runs, and the modes. So one store has one Door.
 type Door struct {
 	c        DoorConfig
@@ -148,6 +150,8 @@ type Request struct {
 	// Runs is the digest at which the workload runs now, where that is known: it
 	// stands for a tag that cannot be resolved.
 	Runs touchstone.Digest
+	// Pod is the pod that a login is into; empty for what is no login.
+	Pod string
 	// History is what the asker knows of the past beyond what the door does:
 	// Asker and Approvals of a promotion, Glass.
 	History touchstone.History
@@ -186,6 +190,8 @@ type Running struct {
 	Reference string              `json:"reference"` // as the pod writes it
 	Digest    touchstone.Digest   `json:"digest"`    // as the node says it runs; empty while it is not known
 	Pod       string              `json:"pod"`
+	PodUID    string              `json:"podUID,omitempty"` // as Pod.UID
+	ID        string              `json:"id,omitempty"`     // of the container, as the node's runtime calls it
 	Since     time.Time           `json:"since"`
 	// Static is true for a pod that no API server has admitted.
 	Static bool `json:"static,omitempty"`

@@ -3,16 +3,19 @@ package gate
 import (
 	"sync"
 	"time"
+
+	"touchstone.dev/touchstone"
 )
 
 // Event is something that happened at the door. Exactly the fields of its kind
 // are set.
 type Event struct {
-	Kind     string    `json:"kind"` // decision, scan
-	At       time.Time `json:"at"`
-	Decision *Decided  `json:"decision,omitempty"`
-	Scan     *Scan     `json:"scan,omitempty"` // as it was then
-	Seen     *Seen     `json:"seen,omitempty"` // set when the scan has succeeded
+	Kind     string                   `json:"kind"` // decision, scan, guard
+	At       time.Time                `json:"at"`
+	Decision *Decided                 `json:"decision,omitempty"`
+	Scan     *Scan                    `json:"scan,omitempty"`  // as it was then
+	Seen     *Seen                    `json:"seen,omitempty"`  // set when the scan has succeeded
+	Guard    *touchstone.RuntimeEvent `json:"guard,omitempty"` // as it was written down
 }
 
 // events hands what happens to those who listen. Nobody at the door waits for

@@ -20,6 +20,8 @@ type Pod struct {
 	// Static is true for a pod that no API server has admitted.
 	Static     bool           `json:"static,omitempty"`
 	Containers []PodContainer `json:"containers"`
+	// Credential is how its images are pulled. No guard is told.
+	Credential Credential `json:"-"`
 }
 
 // PodContainer is what a pod declares of one container.

@@ -21,8 +21,7 @@ type loggedIn struct {
 }
 
 // Login judges a person's way into something that runs; the reference is not
-// looked at, but for telling one attempt from another: it may hold the pod's
-// name. An error lets nobody in.
+// looked at, but for telling one attempt from another. An error lets nobody in.
 //
 // The command is redacted before anything is decided or written, and stands in
 // the entry's body alone, which the chain holds by its hash.
@@ -40,7 +39,7 @@ func (d *Door) Login(ctx context.Context, r Request) (*Answer, error) {
 		q.Login = &touchstone.Login{By: r.Actor}
 	}
 	mode := d.modes.of(q.Place.Cluster, q.Place.Namespace)
-	attempt, err := json.Marshal([]any{r.Actor, r.Reference, r.Owner, q, g.id(), mode.Enforced})
+	attempt, err := json.Marshal([]any{r.Actor, r.Reference, r.Pod, r.Owner, q, g.id(), mode.Enforced})
 	if err != nil {
 		return nil, fmt.Errorf("reading the login of %s: %w", r.Actor, err)
 	}
@@ -55,6 +54,7 @@ func (d *Door) Login(ctx context.Context, r Request) (*Answer, error) {
 	c := d.caseOf(ctx, g, Inspected{}, q, h)
 	dec := touchstone.Decide(g.book.Rules, c)
 	one := &decided{Decided: lineOf(c, &dec, r.Actor, mode.Enforced), decision: dec}
+	one.Pod = r.Pod
 	if r.DryRun {
 		return loginAnswer(one, mode), nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"touchstone.dev/touchstone"
@@ -19,6 +20,7 @@ type modes struct {
 	mu      sync.RWMutex
 	enforce bool // where nobody has said anything
 	all     map[string]Mode
+	changed atomic.Uint64 // how often any was set
 }
 
 func newModes(enforce bool) *modes { return &modes{enforce: enforce, all: map[string]Mode{}} }
@@ -45,6 +47,7 @@ func (m *modes) set(mode Mode) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.all[modeKey(mode.Cluster, mode.Namespace)] = mode
+	m.changed.Add(1)
 }
 
 func (d *Door) loadModes(ctx context.Context) error {
@@ -64,6 +67,10 @@ func (d *Door) Mode(ctx context.Context, cluster, namespace string) (Mode, error
 	}
 	return d.modes.of(cluster, namespace), nil
 }
+
+// ModeChanges counts how often the mode of any namespace was set: while it stays, so
+// do the modes.
+func (d *Door) ModeChanges() uint64 { return d.modes.changed.Load() }
 
 // Modes lists the namespaces that somebody has set or in which something runs, in
 // the order of their names; those of every cluster when none is named.

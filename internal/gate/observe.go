@@ -42,6 +42,9 @@ func (d *Door) Observe(ctx context.Context, cluster string, all []Running) error
 	if err := s.installed(); err != nil {
 		return err
 	}
+	if err := s.clear(ctx, all); err != nil {
+		return err
+	}
 	now := together(cluster, all)
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		if err := s.take(ctx, now[key]); err != nil {
@@ -74,6 +77,7 @@ type snapshot struct {
 	facts   []record.Fact
 	after   []func()  // what to remember once the facts are written
 	queued  []*queued // scans whose facts are among them
+	ended   []*taint  // whose facts are taken away
 	came    int
 	gone    int
 }
@@ -325,11 +329,15 @@ func (s *snapshot) commit(ctx context.Context) error {
 		s.queue.settle(e, err == nil)
 	}
 	if err != nil {
+		for _, t := range s.ended {
+			s.observed.taint(t)
+		}
+		s.ended = nil
 		return fmt.Errorf("writing down what runs: %w", err)
 	}
 	for _, f := range s.after {
 		f()
 	}
-	s.facts, s.after, s.queued, s.came, s.gone = nil, nil, nil, 0, 0
+	s.facts, s.after, s.queued, s.ended, s.came, s.gone = nil, nil, nil, nil, 0, 0
 	return nil
 }

@@ -275,8 +275,8 @@ func (b *batch) take(ctx context.Context, artifact string, all []*Observed) erro
 			return err
 		}
 		for _, f := range known {
-			if f.Rule == RuleAdmission {
-				findings = append(findings, f) // how it came in stays as it was
+			if f.Rule == RuleAdmission || byGuard(f.Rule) {
+				findings = append(findings, f) // how it came in, and what was done to it, stays as it was
 			}
 		}
 		if err := b.find(&now, findings); err != nil {

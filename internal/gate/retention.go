@@ -30,6 +30,8 @@ func DefaultRetention() Retention {
 		"scan":       90 * day,
 		"observed":   30 * day,
 		"advisories": 400 * day,
+		// As a login's: commands and paths may hold what nobody recognised as a secret.
+		factGuardEvent: 365 * day,
 	}
 }
 
@@ -59,6 +61,9 @@ func (d *Door) Expire(ctx context.Context, store Expirer, table Retention) (map[
 	if err := d.expireLines(ctx, table); err != nil {
 		return removed, fmt.Errorf("removing the lines of old decisions: %w", err)
 	}
+	if err := d.expireSightings(ctx, table); err != nil {
+		return removed, fmt.Errorf("removing what guards saw long ago: %w", err)
+	}
 	if len(removed) == 0 {
 		return removed, nil
 	}
@@ -81,16 +86,21 @@ func (d *Door) expireLines(ctx context.Context, table Retention) error {
 	if err := bound.SetTime(ulid.Timestamp(d.c.Now().Add(-max(keep, table["login"])))); err != nil {
 		return err
 	}
+	return d.expireFacts(ctx, factDecision, bound.String())
+}
+
+// expireFacts removes the facts of a kind whose keys are below a bound.
+func (d *Door) expireFacts(ctx context.Context, kind, bound string) error {
 	for {
 		var old []record.Fact
-		for f, err := range d.c.Store.Facts(ctx, record.FactQuery{Kind: factDecision, Limit: mostFacts}) {
+		for f, err := range d.c.Store.Facts(ctx, record.FactQuery{Kind: kind, Limit: mostFacts}) {
 			if err != nil {
 				return err
 			}
-			if f.Key >= bound.String() {
+			if f.Key >= bound {
 				break
 			}
-			old = append(old, record.Fact{Kind: factDecision, Key: f.Key})
+			old = append(old, record.Fact{Kind: kind, Key: f.Key})
 		}
 		if len(old) == 0 {
 			return nil

@@ -68,6 +68,8 @@ type observed struct {
 	findings map[string]*found               // by key of the fact
 	place    map[string]map[string]*found    // the same by cluster/namespace and artifact
 	judged   map[string]judgement
+	taints   map[string]*taint            // by key of the fact
+	dirty    map[string]map[string]*taint // the same by what the finding is on
 }
 
 // judgement says on what ground a running container was judged.
@@ -81,6 +83,7 @@ func newObserved() *observed {
 	return &observed{
 		all: map[string]*Observed{}, workload: map[string]map[string]*Observed{}, findings: map[string]*found{},
 		place: map[string]map[string]*found{}, judged: map[string]judgement{},
+		taints: map[string]*taint{}, dirty: map[string]map[string]*taint{},
 	}
 }
 
@@ -96,6 +99,12 @@ func (d *Door) loadRunning(ctx context.Context) error {
 			return err
 		}
 		d.observed.putFound(f.Key, &f.Content)
+	}
+	for t, err := range record.List[taint](ctx, d.c.Store, record.FactQuery{Kind: factTaint}) {
+		if err != nil {
+			return err
+		}
+		d.observed.taint(&t.Content)
 	}
 	return nil
 }
@@ -201,11 +210,11 @@ func sortFindings(list []touchstone.Finding) {
 	})
 }
 
-// merged is what fails now, each since it first did; and the door's own findings,
-// unless own says otherwise.
+// merged is what fails now, each since it first did; the door's own findings,
+// unless own says otherwise; and what guards have seen on what runs still.
 func (v *observed) merged(p *touchstone.Place, w touchstone.Workload, artifact string, now []touchstone.Finding) []touchstone.Finding {
 	known := v.open(p.Cluster, p.Namespace, artifact)
-	out := slices.Clone(now)
+	out := slices.DeleteFunc(slices.Clone(now), func(f touchstone.Finding) bool { return byGuard(f.Rule) })
 	for i := range out {
 		for _, k := range known {
 			if k.Rule == out[i].Rule && k.Thing == out[i].Thing && k.Since.Before(out[i].Since) {
@@ -222,6 +231,7 @@ func (v *observed) merged(p *touchstone.Place, w touchstone.Workload, artifact s
 			}
 		}
 	}
+	out = append(out, v.seenByGuards(findingKey(p, w, artifact))...)
 	sortFindings(out)
 	return out
 }
@@ -272,9 +282,13 @@ func (v *observed) putFound(key string, f *found) {
 
 // on returns the findings on what runs.
 func (v *observed) on(o *Observed) []touchstone.Finding {
+	return v.onKey(findingKey(&o.Place, o.Workload, o.artifact()))
+}
+
+func (v *observed) onKey(key string) []touchstone.Finding {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if f := v.findings[findingKey(&o.Place, o.Workload, o.artifact())]; f != nil {
+	if f := v.findings[key]; f != nil {
 		return slices.Clone(f.Findings)
 	}
 	return nil

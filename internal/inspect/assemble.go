@@ -101,7 +101,7 @@ func (run *inspection) id(manifest touchstone.Digest) touchstone.Digest {
 		// from other such layers.
 		diffIDs = append(diffIDs, cmp.Or(l.diffID, manifest))
 	}
-	return evidenceID(run.image.digest, diffIDs)
+	return EvidenceID(run.image.digest, diffIDs)
 }
 
 func (run *inspection) layerList(history []string) []touchstone.Layer {

@@ -35,9 +35,9 @@ func (in *Inspector) settings() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// evidenceID names evidence by the config and the diff IDs, or by the
+// EvidenceID names evidence by the config and the diff IDs, or by the
 // manifest where there are none (a folder in place).
-func evidenceID(config touchstone.Digest, diffIDs []touchstone.Digest) touchstone.Digest {
+func EvidenceID(config touchstone.Digest, diffIDs []touchstone.Digest) touchstone.Digest {
 	h := sha256.New()
 	fmt.Fprintf(h, "touchstone evidence\ninspector %d\nconfig %s\n", Version, config)
 	for _, d := range diffIDs {
@@ -169,7 +169,7 @@ func (run *inspection) known() *touchstone.Evidence {
 		l.diffID, l.digest, l.size = s.DiffID, s.Digest, s.Size
 		diffIDs = append(diffIDs, s.DiffID)
 	}
-	data, err := run.store.Record(kindEvidence, string(evidenceID(run.image.digest, diffIDs))+" "+run.settings())
+	data, err := run.store.Record(kindEvidence, string(EvidenceID(run.image.digest, diffIDs))+" "+run.settings())
 	if err != nil {
 		return nil
 	}

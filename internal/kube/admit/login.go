@@ -57,7 +57,7 @@ func (w *Webhook) connect(ctx context.Context, r *request, kind touchstone.Login
 func (w *Webhook) login(ctx context.Context, r *request, place touchstone.Place, workload touchstone.Workload, container string, l touchstone.Login) (answer, error) {
 	workload.Container = container
 	got, err := w.c.Door.Login(ctx, gate.Request{
-		Actor: r.User.Username, DryRun: r.DryRun,
+		Actor: r.User.Username, DryRun: r.DryRun, Pod: r.Name,
 		Question: touchstone.Question{Occasion: touchstone.OccasionLogin, Place: place, Workload: workload, Login: &l},
 	})
 	if err != nil {
