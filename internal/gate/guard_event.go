@@ -24,9 +24,9 @@ type Guard struct {
 	Node    string
 	Actor   string // as the log names it
 	Cluster string // that the node is of; empty for none
-	// Pods returns those of its node that the cluster knows now, by UID; nil where
-	// there is no cluster.
-	Pods func() map[string]*Pod
+	// Pods are those of its node that the cluster knows now, by UID; nil where there
+	// is no cluster.
+	Pods map[string]*Pod
 }
 
 // Sighting says what became of an event.
@@ -66,10 +66,9 @@ func (d *Door) Sight(ctx context.Context, by Guard, events []touchstone.RuntimeE
 // sighting is one batch of a guard's on its way.
 type sighting struct {
 	*Door
-	g    *ground
-	by   Guard
-	pods map[string]*Pod
-	out  []Sighting
+	g   *ground
+	by  Guard
+	out []Sighting
 	// changes and taints are of the events that are news, in the order of at.
 	at      map[string]int // the place in changes of the event with an id
 	changes []record.Change
@@ -83,9 +82,6 @@ func (d *Door) sightOnce(ctx context.Context, by Guard, events []touchstone.Runt
 		return nil, err
 	}
 	s := &sighting{Door: d, g: g, by: by, at: map[string]int{}, taken: map[string]bool{}}
-	if by.Pods != nil {
-		s.pods = by.Pods()
-	}
 	for i := range events {
 		one, err := s.take(ctx, &events[i])
 		if err != nil {
@@ -190,7 +186,7 @@ func (s *sighting) write(e *touchstone.RuntimeEvent, when record.Condition, pod 
 // the node that it is about.
 func (s *sighting) place(e *touchstone.RuntimeEvent) *Pod {
 	r := &e.Running
-	pod := s.pods[r.PodUID]
+	pod := s.by.Pods[r.PodUID]
 	switch {
 	case pod != nil:
 		r.Namespace, r.Pod = pod.Namespace, pod.Name

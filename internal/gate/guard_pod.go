@@ -31,6 +31,8 @@ type PodContainer struct {
 	Image   string            `json:"image"`            // as the pod writes it
 	Digest  touchstone.Digest `json:"digest,omitempty"` // of the manifest that the node runs; empty while it does not say
 	Restart RestartPolicy     `json:"restart"`
+	// Pulls is true where the node asks the image's registry at each start.
+	Pulls bool `json:"pulls,omitempty"`
 	// Probes and Hooks are the commands that a kubelet executes in the container by
 	// itself: those of its liveness, readiness and startup probes, and after its
 	// start and before its stop.

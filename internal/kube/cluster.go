@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/record"
 
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/kube/admit"
@@ -50,8 +52,12 @@ type Config struct {
 	// for them (LabelGate), in order, whenever that changes; at the start only if
 	// there are any. Nil for nobody.
 	GateOff func(namespaces []string)
-	Log     *slog.Logger     // slog.Default when nil
-	Now     func() time.Time // time.Now when nil
+	// Guards is the service account of guards, as the API server names it
+	// ("system:serviceaccount:touchstone-guard:touchstone-guard"); empty where no
+	// account of the cluster is a guard's.
+	Guards string
+	Log    *slog.Logger     // slog.Default when nil
+	Now    func() time.Time // time.Now when nil
 	// Settle is how long changes are gathered before the door is told; 2 seconds
 	// when zero.
 	Settle time.Duration
@@ -67,6 +73,9 @@ type Cluster struct {
 	pods       cache.SharedIndexInformer // of *pod
 	namespaces cache.SharedIndexInformer // of *metav1.PartialObjectMetadata
 	makers     map[string]cache.SharedIndexInformer
+
+	nodes    nodes
+	recorder atomic.Pointer[record.EventRecorder] // while Run does
 }
 
 var _ admit.Cluster = (*Cluster)(nil)
@@ -107,7 +116,7 @@ func (k *Cluster) makeInformers() error {
 			fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 			fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed))).String()
 	})).Core().V1().Pods().Informer()
-	if err := errors.Join(k.pods.SetTransform(trimPod), k.pods.AddIndexers(byKeeper())); err != nil {
+	if err := errors.Join(k.pods.SetTransform(trimPod), k.pods.AddIndexers(byKeeper()), k.pods.AddIndexers(byNode())); err != nil {
 		return err
 	}
 	k.namespaces = k.metadataInformer(namespaceResource(), keepMetadata)

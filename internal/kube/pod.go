@@ -19,14 +19,17 @@ import (
 type pod struct {
 	metav1.ObjectMeta // name, owners, labels, and the annotations of the gate
 	node              string
-	static            bool // no API server has admitted it
+	static            bool   // no API server has admitted it
+	mirrored          string // the node's own UID of a static one
 	credential        gate.Credential
 	containers        []container
+	declared          []gate.PodContainer // all of its spec
 }
 
 // container is one that runs, or an image that is mounted.
 type container struct {
 	name      string
+	id        string            // as the node's runtime calls it
 	reference string            // as the pod writes it
 	digest    touchstone.Digest // as the node says it; empty while it does not
 	since     time.Time         // when it was started
@@ -58,7 +61,7 @@ func trimPod(o any) (any, error) {
 			metav1.SetMetaDataAnnotation(&p.ObjectMeta, name, value)
 		}
 	}
-	_, p.static = full.Annotations[annotationMirror]
+	p.mirrored, p.static = full.Annotations[annotationMirror]
 	for _, s := range full.Spec.ImagePullSecrets {
 		p.credential.Secrets = append(p.credential.Secrets, s.Name)
 	}
@@ -67,6 +70,7 @@ func trimPod(o any) (any, error) {
 		return nil, fmt.Errorf("reading the pod %s/%s: %w", full.Namespace, full.Name, err)
 	}
 	p.containers = containers(full, settings)
+	p.declared = declared(&full.Spec, settings)
 	return p, nil
 }
 
@@ -80,7 +84,7 @@ func containers(p *corev1.Pod, settings map[string]touchstone.Settings) []contai
 				continue
 			}
 			out = append(out, container{
-				name: specs[i].Name, reference: specs[i].Image, digest: digestOf(specs[i].Image, states[at].ImageID),
+				name: specs[i].Name, id: idOf(states[at].ContainerID), reference: specs[i].Image, digest: digestOf(specs[i].Image, states[at].ImageID),
 				since: since(&states[at], p), settings: settings[specs[i].Name],
 			})
 		}
@@ -124,6 +128,12 @@ func since(s *corev1.ContainerStatus, p *corev1.Pod) time.Time {
 	return at
 }
 
+// idOf returns what the runtime calls a container, of "containerd://ID".
+func idOf(status string) string {
+	_, id, _ := strings.Cut(status, "://")
+	return id
+}
+
 // digestOf returns the digest of the manifest that a node runs for a reference.
 // What a node calls imageID is "repository@digest", which may be that of another
 // repository with the same image: a digest in the reference itself comes first. An
@@ -144,6 +154,6 @@ func digestOf(reference, imageID string) touchstone.Digest {
 func (p *pod) same(q *pod) bool {
 	return p.UID == q.UID && p.node == q.node && maps.Equal(p.Labels, q.Labels) &&
 		slices.EqualFunc(p.containers, q.containers, func(a, b container) bool {
-			return a.name == b.name && a.reference == b.reference && a.digest == b.digest && a.since.Equal(b.since)
+			return a.name == b.name && a.id == b.id && a.reference == b.reference && a.digest == b.digest && a.since.Equal(b.since)
 		})
 }

@@ -87,6 +87,8 @@ func (k *Cluster) Run(ctx context.Context, door Door) error {
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return ctx.Err()
 	}
+	defer k.speak(ctx)()
+	k.nodes.all()
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	var off []string
@@ -117,10 +119,18 @@ func (k *Cluster) Run(ctx context.Context, door Door) error {
 // watch calls tell whenever what Running returns may have changed.
 func (k *Cluster) watch(tell func()) error {
 	_, err := k.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { tell() },
-		DeleteFunc: func(any) { tell() },
+		AddFunc: func(o any) { k.changed(o); tell() },
+		DeleteFunc: func(o any) {
+			if last, ok := o.(cache.DeletedFinalStateUnknown); ok {
+				o = last.Obj
+			}
+			k.changed(o)
+			tell()
+		},
 		UpdateFunc: func(old, now any) {
 			if !old.(*pod).same(now.(*pod)) {
+				k.changed(old)
+				k.changed(now)
 				tell()
 			}
 		},
@@ -128,8 +138,9 @@ func (k *Cluster) watch(tell func()) error {
 	if err != nil {
 		return err
 	}
+	all := func() { k.nodes.all(); tell() }
 	_, err = k.namespaces.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { tell() }, DeleteFunc: func(any) { tell() }, UpdateFunc: func(any, any) { tell() },
+		AddFunc: func(any) { all() }, DeleteFunc: func(any) { all() }, UpdateFunc: func(any, any) { all() },
 	})
 	return err
 }
@@ -155,13 +166,13 @@ func (k *Cluster) Running(ctx context.Context) ([]gate.Running, error) {
 		if len(p.containers) == 0 {
 			continue
 		}
-		place := book.Rules.Stricter(book.Rules.PlaceOf(k.c.Name, p.Namespace, p.node, k.labelsOf(p.Namespace)), p.Labels)
+		place := k.place(book, p)
 		kind, name := k.keeper(p)
 		for i := range p.containers {
 			c := &p.containers[i]
 			out = append(out, gate.Running{
 				Place: place, Workload: touchstone.Workload{Kind: kind, Name: name, Container: c.name},
-				Reference: c.reference, Digest: c.digest, Pod: p.Name, Since: c.since, Static: p.static,
+				Reference: c.reference, Digest: c.digest, Pod: p.Name, PodUID: p.uid(), ID: c.id, Since: c.since, Static: p.static,
 				Credential: p.credential, Settings: c.settings,
 			})
 		}
@@ -170,6 +181,12 @@ func (k *Cluster) Running(ctx context.Context) ([]gate.Running, error) {
 		return cmp.Or(cmp.Compare(a.Place.Namespace, b.Place.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Workload.Container, b.Workload.Container))
 	})
 	return out, nil
+}
+
+// place is where a pod runs: what the namespace says, made stricter by what the pod
+// says of itself.
+func (k *Cluster) place(book *gate.Book, p *pod) touchstone.Place {
+	return book.Rules.Stricter(book.Rules.PlaceOf(k.c.Name, p.Namespace, p.node, k.labelsOf(p.Namespace)), p.Labels)
 }
 
 // labelsOf returns a namespace's labels, by memory.

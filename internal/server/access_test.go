@@ -100,12 +100,14 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 	for _, role := range api.Roles() {
 		tokens[role] = h.as(t, string(role), role).Token
 	}
+	guard, err := h.admin.MakeToken(t.Context(), api.TokenAsk{Name: "node1's guard", Role: api.Guard, Node: "node1"})
+	check(t, err)
 	none := map[string]string{
 		"no token": "", "one that is not ours": "secret", "an unknown id": "tst_01J0000000000000000000000_abc",
 		"a wrong secret": h.token[:len(h.token)-4] + "aaaa", "an expired one": expired.Secret, "a revoked one": revoked.Secret,
 	}
 	for _, route := range api.Routes() {
-		path := strings.NewReplacer("{id}", "01J00000000000000000000000", "{namespace}", "shop").Replace(route.Path)
+		path := strings.NewReplacer("{id}", "01J00000000000000000000000", "{namespace}", "shop", "{config}", "sha256:"+strings.Repeat("a", 64)).Replace(route.Path)
 		call := func(what, token string) int {
 			if route.Stream && token != "" && tokens[api.Viewer] == token {
 				return http.StatusOK // TestEvents listens
@@ -131,10 +133,13 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 		}
 		for i, role := range api.Roles() {
 			status := call(string(role), tokens[role])
-			may := i >= slices.Index(api.Roles(), route.Role)
+			may := i >= slices.Index(api.Roles(), route.Role) && route.Role != api.Guard
 			if status == http.StatusUnauthorized || (status == http.StatusForbidden) == may {
 				t.Errorf("%s %s as %s: %d, and the least is %q", route.Method, path, role, status, route.Role)
 			}
+		}
+		if status := call("guard", guard.Secret); (status == http.StatusForbidden) == (route.Role == api.Guard || route.Role == "") {
+			t.Errorf("%s %s as a guard: %d, and the least is %q", route.Method, path, status, route.Role)
 		}
 	}
 }

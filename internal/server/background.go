@@ -13,6 +13,7 @@ func (s *Server) background() []func(context.Context) error {
 		s.every(time.Minute, "tending requests and waivers", s.tend),
 		s.every(time.Minute, "measuring", s.measure),
 		s.every(time.Minute, "looking at its health", func(ctx context.Context) error { s.look(ctx); return nil }),
+		s.every(time.Minute, "noting which guards are heard", s.guards.keep),
 		s.every(time.Hour, "renewing the certificate", func(context.Context) error { return s.authority.Renew(s.now()) }),
 		s.every(time.Hour, "forgetting Idempotency-Keys", s.forgetDone),
 		s.every(6*time.Hour, "removing what retention ends", s.retain),

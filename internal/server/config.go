@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/artifact/oci"
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/record"
@@ -99,6 +100,35 @@ type Gate struct {
 	Warnings func(context.Context) []string
 	// Metrics are served beside the server's own.
 	Metrics []prometheus.Collector
+	// Nodes are those of the server's own cluster; nil where none can be asked. One
+	// Gate at most has them.
+	Nodes Nodes
+}
+
+// Nodes is what a cluster tells of its nodes, and does there for the guards on them.
+// It may be used from many goroutines.
+type Nodes interface {
+	// Guard returns the node whose guard holds a token of the cluster's own, and ""
+	// for whoever is none.
+	Guard(ctx context.Context, token string) (node string, err error)
+	// Pods returns those of a node, by memory, and what is closed when they may have
+	// changed. An error may be gone in a moment.
+	Pods(ctx context.Context, node string) ([]gate.Pod, <-chan struct{}, error)
+	// Follow says what would be made in the place of a pod.
+	Follow(context.Context, *gate.Pod) (Follower, error)
+	// Evict evicts a pod, as far as disruption budgets let it: held says what keeps
+	// it, and after how long to ask again.
+	Evict(context.Context, *gate.Pod) (held string, after time.Duration, err error)
+	// Tell shows what was seen in a pod, or on its node where it is nil, to who looks
+	// at the cluster. It does not wait.
+	Tell(*gate.Pod, *touchstone.RuntimeEvent)
+}
+
+// Follower is what would be made in the place of a pod.
+type Follower struct {
+	Verdict touchstone.Verdict // what the door would say to it
+	Reasons []string           // why it would not come, a sentence each
+	Images  []string           // that a node would have to pull
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -120,6 +150,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Retention == nil {
 		c.Retention = gate.DefaultRetention()
 		c.Retention[kindOnce] = 7 * 24 * time.Hour
+		c.Retention[kindGuard] = 30 * 24 * time.Hour
+		c.Retention[kindEviction] = 400 * 24 * time.Hour
 	}
 	if c.Tell == nil {
 		c.Tell = io.Discard

@@ -119,7 +119,7 @@ func (s *Server) relayFrom(ctx context.Context, happens <-chan gate.Event) {
 			if !more {
 				return
 			}
-			out := api.Event{Kind: e.Kind, At: e.At}
+			out := api.Event{Kind: e.Kind, At: e.At, Guard: e.Guard}
 			if e.Decision != nil {
 				d := shownDecision(e.Decision)
 				out.Decision = &d

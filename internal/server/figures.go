@@ -23,10 +23,12 @@ type figures struct {
 	decisions   *prometheus.CounterVec
 	admission   prometheus.Histogram
 	storeErrors prometheus.Counter
+	seen        *prometheus.CounterVec
 	length      atomic.Uint64 // of the log, as far as this process knows
 
 	// What costs more than a look is looked up now and then (see measure).
 	lapsing, overdue atomic.Int64
+	silent           atomic.Int64
 	problems         atomic.Int64
 	advisories       atomic.Int64 // the age in seconds of the oldest feed; negative without any
 }
@@ -45,6 +47,9 @@ func newFigures() *figures {
 			Name: "touchstone_store_errors_total", Help: "Writes to the record that have failed.",
 		}),
 	}
+	f.seen = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "touchstone_guard_events_total", Help: "Events of guards that were written down, by what the rules asked for.",
+	}, []string{"kind", "action"})
 	f.advisories.Store(-1)
 	f.served = promhttp.HandlerFor(f.registry, promhttp.HandlerOpts{})
 	return f
@@ -56,7 +61,8 @@ func (f *figures) register(s *Server) error {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	all := []prometheus.Collector{
-		f.decisions, f.admission, f.storeErrors, &doorMetrics{s.door},
+		f.decisions, f.admission, f.storeErrors, f.seen, &doorMetrics{s.door}, &guardMetrics{s.guards},
+		gauge("touchstone_guards_silent", "Guards of nodes that are there, which have gone silent.", func() float64 { return float64(f.silent.Load()) }),
 		gauge("touchstone_log_entries", "Entries of the log.", func() float64 { return float64(f.length.Load()) }),
 		gauge("touchstone_advisories_age_seconds", "Since the oldest feed of advisories was last confirmed current; -1 without any.",
 			func() float64 { return float64(f.advisories.Load()) }),
@@ -148,6 +154,22 @@ func (w *watched) Commit(ctx context.Context, changes ...record.Change) ([]recor
 		w.figures.storeErrors.Inc()
 	}
 	return entries, err
+}
+
+// guardMetrics tell when each guard was last heard. The names of nodes are those that
+// tokens were made for, or that the cluster has given.
+type guardMetrics struct{ guards *guards }
+
+// Describe implements prometheus.Collector: the metrics are described as they are
+// collected.
+func (*guardMetrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (m *guardMetrics) Collect(out chan<- prometheus.Metric) {
+	last := desc("guard_last_heard_seconds", "When the guard of a node was last heard, in seconds since 1970.", "node")
+	for _, g := range m.guards.list() {
+		out <- prometheus.MustNewConstMetric(last, prometheus.GaugeValue, float64(g.Last.UnixMilli())/1000, g.Node)
+	}
 }
 
 // doorMetrics are the door's own figures, as of one moment.

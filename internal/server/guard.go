@@ -154,6 +154,9 @@ func (s *Server) guard(route api.Route, h handler) http.Handler {
 				return
 			}
 			c.caller = who
+			if who.Role == api.Guard {
+				s.guards.heard(who.Node, r.UserAgent())
+			}
 		}
 		if err := s.run(w, c, route, h); err != nil {
 			s.tell(w, c, err)
@@ -212,8 +215,11 @@ func (s *Server) authenticate(r *http.Request) (*caller, error) {
 	if !strings.EqualFold(scheme, "Bearer") || bearer == "" {
 		return nil, problem(http.StatusUnauthorized, "no token", "send Authorization: Bearer TOKEN; touchstone token create makes one")
 	}
-	who, known, err := s.tokens.find(r.Context(), strings.TrimSpace(bearer))
-	by := address(r)
+	bearer, by := strings.TrimSpace(bearer), address(r)
+	if who, err := s.clusters(r.Context(), bearer, by); who != nil || err != nil {
+		return who, err
+	}
+	who, known, err := s.tokens.find(r.Context(), bearer)
 	if known != "" {
 		by += " " + known
 	}

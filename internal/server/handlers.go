@@ -48,6 +48,16 @@ func (s *Server) handlers() map[string]handler {
 		"GET /v1/rules":                  answers(s.rules),
 		"POST /v1/simulations":           answersTo(s.simulate),
 
+		"GET /v1/guard/ground":                   answers(s.guardGround),
+		"GET /v1/guard/manifests/{config}":       answers(s.guardManifest),
+		"GET /v1/guard/manifests/{config}/files": s.guardFiles,
+		"POST /v1/guard/events":                  s.takeSightings,
+		"POST /v1/guard/successor":               answersTo(s.guardSuccessor),
+		"POST /v1/guard/evictions":               answersTo(s.guardEviction),
+		"GET /v1/guard/events":                   answers(s.sightings),
+		"GET /v1/guard/events/{id}":              answers(s.sighting),
+		"GET /v1/guards":                         answers(s.listGuards),
+
 		"GET /v1/namespaces":             answers(s.namespaces),
 		"PUT /v1/namespaces/{namespace}": answersTo(s.setMode),
 		"GET /v1/log":                    answers(s.entries),

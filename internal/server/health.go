@@ -77,6 +77,7 @@ func (s *Server) look(ctx context.Context) api.Health {
 	s.lookAtSpace(problem, warning)
 	s.lookAtClock(ctx, problem)
 	s.lookAtAdvisories(ctx, problem, warning)
+	s.lookAtGuards(ctx, warning)
 	for _, text := range s.door.Warnings() {
 		problem("%s", text)
 	}

@@ -43,10 +43,14 @@ type Server struct {
 	figures   *figures
 	health    health
 	gates     []*Gate
+	nodes     Nodes // nil where no cluster can be asked
+	guards    *guards
+	evictions pace
 	webhook   http.Handler
 	handler   http.Handler
 
 	started  chan struct{} // closed when it answers
+	ending   chan struct{} // closed when who waits is to wait no longer
 	stopping atomic.Bool
 	closing  sync.Once
 	api, web net.Listener
@@ -60,8 +64,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		c: c, log: c.Log, now: c.Now, started: make(chan struct{}),
+		c: c, log: c.Log, now: c.Now, started: make(chan struct{}), ending: make(chan struct{}),
 		attempts: newAttempts(c.Now), heavy: make(chan struct{}, mostHeavy), broker: newBroker(), figures: newFigures(),
+		evictions: pace{most: mostEvictions, every: time.Minute},
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -90,6 +95,9 @@ func (s *Server) open(ctx context.Context) error {
 		Workers: s.c.Workers, Registries: s.c.Registries, Enforce: s.c.Enforce, Log: s.log, Now: s.now,
 	})
 	s.release.Through(s.door)
+	if s.guards, err = openGuards(ctx, s.store, s.now); err != nil {
+		return err
+	}
 	if err := s.openGates(); err != nil {
 		return err
 	}
@@ -133,6 +141,9 @@ func (s *Server) openGates() error {
 			return err
 		}
 		s.gates = append(s.gates, g)
+		if g.Nodes != nil {
+			s.nodes = g.Nodes
+		}
 		if g.Webhook == nil {
 			continue
 		}
@@ -211,6 +222,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-back.Done(): // something has failed
 	}
 	s.stopping.Store(true)
+	close(s.ending)
 	s.broker.close()
 	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"touchstone.dev/touchstone/internal/api"
 	"touchstone.dev/touchstone/internal/record"
@@ -59,8 +60,12 @@ type caller struct {
 
 func (c *caller) person() release.Person { return release.Person{Name: c.Name, Groups: c.Groups} }
 
-// may reports whether the caller's role is at least the one wanted.
+// may reports whether the caller's role is at least the one wanted. A guard's is
+// beside the others: none of theirs is more, nor less.
 func (c *caller) may(least api.Role) bool {
+	if least == api.Guard || c.Role == api.Guard {
+		return least == c.Role
+	}
 	return slices.Index(api.Roles(), c.Role) >= slices.Index(api.Roles(), least)
 }
 
@@ -152,7 +157,7 @@ func (t *tokens) prepare(by *caller, ask api.TokenAsk) (*keptToken, *api.Token, 
 	}
 	secret := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw))
 	kept := keptToken{Hash: hashSecret(secret), By: by.Name, Made: now, Token: api.Token{
-		ID: record.NewID(now), Name: ask.Name, Groups: ask.Groups, Role: ask.Role, Scope: ask.Scope, Expires: ask.Expires.UTC(),
+		ID: record.NewID(now), Name: ask.Name, Groups: ask.Groups, Role: ask.Role, Scope: ask.Scope, Node: ask.Node, Expires: ask.Expires.UTC(),
 	}}
 	made := kept.Token
 	made.Secret = tokenPrefix + kept.ID + "_" + secret
@@ -166,8 +171,12 @@ func checkTokenAsk(ask *api.TokenAsk, now time.Time) error {
 		return bad("a token needs a name of 1 to 200 characters", "name the person or robot whose token it is")
 	case strings.HasPrefix(ask.Name, "system:") || ask.Name == actorServer:
 		return bad(fmt.Sprintf("the name %q is not a person's", ask.Name), "choose another; names that a cluster gives to itself begin with system:")
-	case !slices.Contains(api.Roles(), ask.Role):
-		return bad(fmt.Sprintf("there is no role %q", ask.Role), "one of viewer, developer, approver, admin")
+	case ask.Role != api.Guard && !slices.Contains(api.Roles(), ask.Role):
+		return bad(fmt.Sprintf("there is no role %q", ask.Role), "one of viewer, developer, approver, admin, guard")
+	case (ask.Role == api.Guard) != (ask.Node != "") || len(ask.Node) > 253 || strings.ContainsFunc(ask.Node, unicode.IsSpace):
+		return bad("a guard's token is for one node, and no other token is for any", "name the node of the guard, as its cluster does")
+	case ask.Role == api.Guard && len(ask.Scope) > 0:
+		return bad("a guard's token is for its node, whatever the environments there", "leave scope out")
 	case !ask.Expires.After(now):
 		return bad("the token would have expired already", "give expires a moment to come")
 	case ask.Expires.Sub(now) > longestLife:
