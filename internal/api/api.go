@@ -71,7 +71,7 @@ func Routes() []Route {
 		{"GET", "/v1/decisions", Viewer, "Decisions, the newest first", pages("artifact", "environment", "namespace", "verdict"), nil, Page[Decision]{}, false, false},
 		{"GET", "/v1/decisions/{id}", Viewer, "One decision with its reasons and inputs", nil, nil, DecisionDocument{}, false, false},
 		{"POST", "/v1/decisions/{id}/replay", Viewer, "Decide again from the stored inputs", nil, nil, Replay{}, false, false},
-		{"GET", "/v1/events", Viewer, "Decisions and scans as they happen", nil, nil, Event{}, true, false},
+		{"GET", "/v1/events", Viewer, "Decisions, scans and what guards see, as they happen", nil, nil, Event{}, true, false},
 
 		{"POST", "/v1/promotions", Developer, "Promote artifacts, all or none", nil, release.PromotionAsk{}, release.Result{}, false, true},
 		{"GET", "/v1/promotions", Viewer, "Promotions, the newest first", pages("artifact", "environment"), nil, Page[touchstone.Promotion]{}, false, false},

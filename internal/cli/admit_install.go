@@ -37,6 +37,10 @@ func (i *installing) flags(f *pflag.FlagSet) {
 	f.StringVar(&i.Storage, "storage", "5Gi", "size of the volume for the data")
 	f.StringVar(&i.StorageClass, "storage-class", "", "class of that volume (default: the cluster's)")
 	f.BoolVar(&i.NetworkPolicy, "network-policy", false, "close all ports but the server's")
+	f.BoolVar(&i.Guard, "guard", false, "put a guard on each node too, which keeps what runs as its image says")
+	f.StringVar(&i.GuardImage, "guard-image", "", "the guards' image (default: the server's)")
+	f.StringVar(&i.GuardServer, "guard-server", "", "where guards reach the API of a server outside the cluster, as in https://10.0.0.7:8443")
+	f.StringVar(&i.GuardSocket, "guard-socket", "/run/containerd/containerd.sock", "containerd's socket on the nodes")
 	f.StringVar(&i.authority, "ca", "", "the authority of a server outside the cluster, its ca.pem (default: the data folder's)")
 	f.StringVar(&i.key, "webhook-key", "", "file with the webhooks' key of a server outside the cluster (default: the data folder's webhook.key)")
 	i.reaching(f)
@@ -60,7 +64,11 @@ of its own (--image), or the door alone before a server outside (--url).
 Every namespace begins in report mode: what the rules refuse is told, and let in.
 touchstone admit status shows by owner what enforcement would refuse, and
 touchstone admit enforce NAMESPACE switches. System namespaces and the gate's own
-never wait for the gate; all others let nothing in while it is down.`,
+never wait for the gate; all others let nothing in while it is down.
+
+With --guard a guard stands on each node besides (touchstone guard), in a namespace
+of its own that the privileged Pod Security Standard holds for. It has no right in the
+cluster: it asks the server.`,
 		Example: `  touchstone admit install --image registry.example/touchstone@sha256:… --name pay-1 > gate.yaml
   touchstone admit install --image registry.example/touchstone@sha256:… --name pay-1 --apply
   touchstone admit install --url https://10.0.0.7:9443 --apply`,

@@ -15,10 +15,10 @@ func (p *program) eventsCommand() *cobra.Command {
 	var a asked
 	c := &cobra.Command{
 		Use:   "events",
-		Short: "Decisions and scans as they happen, until interrupted",
-		Long: `Decisions and scans as they happen, a line for each, until interrupted. With -o json
-each line is a document. What happened before is told by touchstone decisions
-and touchstone log list.`,
+		Short: "Decisions, scans and what guards see, as they happen, until interrupted",
+		Long: `Decisions, scans and what guards see, as they happen, a line for each, until
+interrupted. With -o json each line is a document. What happened before is told by
+touchstone decisions, touchstone guard events and touchstone log list.`,
 		Args: exactly(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.call(&a, func(client *api.Client) error {
@@ -45,6 +45,8 @@ func (p *program) showEvent(format string, e *api.Event) error {
 	switch {
 	case e.Decision != nil:
 		line += "  " + e.Decision.ID + "  " + string(e.Decision.Verdict) + "  " + purpose(e.Decision) + "  " + short(e.Decision) + "  " + e.Decision.Why
+	case e.Guard != nil:
+		line += "  " + e.Guard.ID + "  " + e.Guard.Line()
 	case e.Scan != nil:
 		line += "  " + e.Scan.State + "  " + e.Scan.Reference + "  " + e.Scan.Problem
 	}

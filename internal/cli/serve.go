@@ -32,7 +32,7 @@ type serving struct {
 	updateEvery     time.Duration
 	kubeconfig      string
 	inCluster       bool
-	own             string
+	own, guards     string
 	controllers     []string
 }
 
@@ -44,6 +44,7 @@ func (s *serving) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.kubeconfig, "kubeconfig", "", "stand at the door of this cluster, from outside of it")
 	f.BoolVar(&s.inCluster, "in-cluster", false, "stand at the door of the cluster that this runs in")
 	f.StringVar(&s.own, "namespace", install.Name, "the gate's own namespace in the cluster")
+	f.StringVar(&s.guards, "guard-namespace", "", "the namespace of the guards on the cluster's nodes, as touchstone admit install --guard makes it (default: none)")
 	f.StringSliceVar(&s.controllers, "controllers", nil, "users whose owner references to Kubernetes' own kinds are believed, with * for any run of characters (default: the controller manager and kube-system's service accounts)")
 	f.BoolVar(&s.enforce, "enforce", false, "enforce the rules in namespaces for which nobody has said so (default: report)")
 	f.StringSliceVar(&s.platforms, "platform", nil, "platforms that places run, as in linux/arm64; of an index each is judged (default: those of the cluster's nodes when the server starts, else this machine's)")
@@ -142,7 +143,7 @@ func (s *serving) atTheDoor(ctx context.Context) (atTheDoor, error) {
 	if err != nil {
 		return atTheDoor{}, err
 	}
-	d := atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){standing(config, s.own, s.controllers)}, keychain: cluster.Keychain, platforms: s.platforms}
+	d := atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){standing(config, s.own, s.guards, s.controllers)}, keychain: cluster.Keychain, platforms: s.platforms}
 	if len(d.platforms) > 0 {
 		return d, nil
 	}

@@ -25,7 +25,7 @@ import (
 
 // standing makes what stands at the door of the cluster: the webhook, and the
 // watch over what runs there.
-func standing(config *rest.Config, own string, controllers []string) func(*server.Rooms) (*server.Gate, error) {
+func standing(config *rest.Config, own, guards string, controllers []string) func(*server.Rooms) (*server.Gate, error) {
 	return func(rooms *server.Rooms) (*server.Gate, error) {
 		client, err := kubernetes.NewForConfig(config)
 		if err != nil {
@@ -35,16 +35,18 @@ func standing(config *rest.Config, own string, controllers []string) func(*serve
 		var off atomic.Pointer[[]string]
 		broken := &announced{}
 		cluster, err := kube.New(kube.Config{
-			REST: config, Name: rooms.Cluster, Road: rooms.Release, Log: rooms.Log, Now: rooms.Now,
+			REST: config, Name: rooms.Cluster, Road: rooms.Release, Log: rooms.Log, Now: rooms.Now, Guards: install.GuardAccount(guards),
 			GateOff: func(namespaces []string) { off.Store(&namespaces) },
 		})
 		if err != nil {
 			return nil, err
 		}
 		rooms.Door.Allowed(func(r gate.Request) { nudge(cluster, r, rooms.Log) })
-		keeper := install.Keeper{Client: client, Namespace: own, Key: rooms.GateKey, Bundle: rooms.CABundle, Log: rooms.Log}
+		keeper := install.Keeper{Client: client, Namespace: own, Guards: guards, Key: rooms.GateKey, Bundle: rooms.CABundle, Log: rooms.Log}
+		hook := webhook(rooms, cluster, own, guards, controllers, broken)
 		return &server.Gate{
-			Webhook: webhook(rooms, cluster, own, controllers, broken),
+			Webhook: hook,
+			Nodes:   &nodes{cluster, hook, []string{own, guards}},
 			Run: func(ctx context.Context) error {
 				g, ctx := errgroup.WithContext(ctx)
 				g.Go(func() error { return cluster.Run(ctx, rooms.Door) })
@@ -73,13 +75,13 @@ func standing(config *rest.Config, own string, controllers []string) func(*serve
 // says.
 func alone(own string, controllers []string) func(*server.Rooms) (*server.Gate, error) {
 	return func(rooms *server.Rooms) (*server.Gate, error) {
-		return &server.Gate{Webhook: webhook(rooms, admit.Alone{}, own, controllers, &announced{})}, nil
+		return &server.Gate{Webhook: webhook(rooms, admit.Alone{}, own, "", controllers, &announced{})}, nil
 	}
 }
 
-func webhook(rooms *server.Rooms, cluster admit.Cluster, own string, controllers []string, broken *announced) *admit.Webhook {
+func webhook(rooms *server.Rooms, cluster admit.Cluster, own, guards string, controllers []string, broken *announced) *admit.Webhook {
 	return admit.New(admit.Config{
-		Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Key: rooms.GateKey, Own: own, Controllers: controllers,
+		Door: rooms.Door, Road: rooms.Release, Cluster: cluster, Store: rooms.Store, Name: rooms.Cluster, Key: rooms.GateKey, Own: own, Guards: guards, Controllers: controllers,
 		Reports: func(namespace string) bool {
 			mode, err := rooms.Door.Mode(context.Background(), rooms.Cluster, namespace)
 			return err == nil && !mode.Enforced // what is not known is enforced

@@ -26,11 +26,15 @@ func (p *program) tokenCreate() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "create --name WHO --role ROLE",
 		Short:   "Make a token; its secret is told this once",
-		Example: "  touchstone token create --name alice --role approver --group release --life 30d",
+		Example: `  touchstone token create --name alice --role approver --group release --life 30d
+  touchstone token create --name vm-7 --role guard --node vm-7`,
 		Args:    exactly(0, "flags alone"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if ask.Name == "" || !slices.Contains(api.Roles(), ask.Role) {
-				return errors.New("a token needs --name, and --role: viewer, developer, approver or admin")
+			if ask.Name == "" || ask.Role != api.Guard && !slices.Contains(api.Roles(), ask.Role) {
+				return errors.New("a token needs --name, and --role: viewer, developer, approver, admin or guard")
+			}
+			if (ask.Role == api.Guard) != (ask.Node != "") {
+				return errors.New("--node names the node of a guard's token, and of no other")
 			}
 			end, err := p.end("life", life)
 			if err != nil {
@@ -51,7 +55,8 @@ func (p *program) tokenCreate() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&ask.Name, "name", "", "the person or robot")
-	f.StringVar((*string)(&ask.Role), "role", "", "viewer, developer, approver or admin")
+	f.StringVar((*string)(&ask.Role), "role", "", "viewer, developer, approver, admin or guard")
+	f.StringVar(&ask.Node, "node", "", "the node that a guard's token is for")
 	f.StringSliceVar(&ask.Groups, "group", nil, "groups that the person answers for, such as release")
 	f.StringSliceVar(&ask.Scope, "env", nil, "only these environments")
 	f.StringVar(&life, "life", "90d", "how long it lives, or until when")
@@ -70,7 +75,11 @@ func (p *program) tokenList() *cobra.Command {
 }
 
 func (p *program) tokenRow(t *api.Token) []string {
-	return []string{t.ID, t.Name, string(t.Role), strings.Join(t.Groups, ", "), orAll(t.Scope), p.moment(t.Expires), p.moment(t.Revoked)}
+	reach := orAll(t.Scope)
+	if t.Node != "" {
+		reach = "the node " + t.Node
+	}
+	return []string{t.ID, t.Name, string(t.Role), strings.Join(t.Groups, ", "), reach, p.moment(t.Expires), p.moment(t.Revoked)}
 }
 
 // orAll names environments; none stand for all.

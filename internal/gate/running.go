@@ -233,7 +233,8 @@ func (v *observed) merged(p *touchstone.Place, w touchstone.Workload, artifact s
 	}
 	out = append(out, v.seenByGuards(findingKey(p, w, artifact))...)
 	sortFindings(out)
-	return out
+	// What is known and found anew is one.
+	return slices.CompactFunc(out, func(a, b touchstone.Finding) bool { return a.Rule == b.Rule && a.Thing == b.Thing })
 }
 
 // finding is the fact that says what fails now; changed is false where that is

@@ -39,8 +39,9 @@ type Config struct {
 	// the API server asks: a review says itself who the person is, and whoever could
 	// send one could say that an administrator breaks the glass. Empty for no key.
 	Key string
-	// Own is the namespace that the gate runs in.
-	Own string
+	// Own is the namespace that the gate runs in, and Guards the one that the guards
+	// of its nodes do: whoever may write in either is trusted with the gate itself.
+	Own, Guards string
 	// System are the namespaces that the cluster cannot start without; kube-system,
 	// kube-public and kube-node-lease when nil.
 	System []string

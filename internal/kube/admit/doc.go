@@ -41,7 +41,7 @@
 //
 //   - In system namespaces, what fails inside is let in with a warning. What the
 //     rules say there is obeyed like anywhere; rules of the class system say it.
-//   - In the gate's own namespace only what contradicts its own digests is refused.
+//   - In the gate's own namespace, and that of its guards, only what contradicts its own digests is refused.
 //     Whoever may write there is trusted with the gate itself.
 //   - A mirror pod, which a node shows of what it runs already, is let in with a
 //     warning: to refuse it would hide it and stop nothing.

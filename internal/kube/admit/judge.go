@@ -117,4 +117,7 @@ func (w *Webhook) system(namespace string) bool {
 	return w.own(namespace) || slices.Contains(w.c.System, namespace)
 }
 
-func (w *Webhook) own(namespace string) bool { return w.c.Own != "" && namespace == w.c.Own }
+// own reports whether the gate or its guards run in the namespace.
+func (w *Webhook) own(namespace string) bool {
+	return namespace != "" && (namespace == w.c.Own || namespace == w.c.Guards)
+}

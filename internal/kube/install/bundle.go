@@ -47,6 +47,7 @@ func (o *Options) authority() *corev1.ConfigMap {
 type Keeper struct {
 	Client    kubernetes.Interface
 	Namespace string // the gate's own; "touchstone" when empty
+	Guards    string // that of its guards, who are told the authority too; empty for none
 	Key       string // at the end of the webhooks' paths, where a Service is called
 	// Bundle returns the authorities in PEM, and a channel that is closed when they
 	// change.
@@ -87,8 +88,12 @@ func (k Keeper) Run(ctx context.Context) error {
 // write makes each object hold the bundle. One that somebody else has changed
 // meanwhile is looked at again the next time.
 func (k Keeper) write(ctx context.Context, bundle []byte) error {
+	var guards error
+	if k.Guards != "" {
+		guards = settled("the ConfigMap of the guards", k.writeMap(ctx, k.Guards, bundle))
+	}
 	return errors.Join(
-		settled("the ConfigMap", k.writeMap(ctx, bundle)),
+		settled("the ConfigMap", k.writeMap(ctx, k.Namespace, bundle)), guards,
 		settled("the Secret", k.writeSecret(ctx)),
 		settled("the mutating webhooks", k.writeMutating(ctx, bundle)),
 		settled("the validating webhooks", k.writeValidating(ctx, bundle)))
@@ -101,8 +106,8 @@ func settled(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-func (k Keeper) writeMap(ctx context.Context, bundle []byte) error {
-	maps := k.Client.CoreV1().ConfigMaps(k.Namespace)
+func (k Keeper) writeMap(ctx context.Context, namespace string, bundle []byte) error {
+	maps := k.Client.CoreV1().ConfigMaps(namespace)
 	m, err := maps.Get(ctx, authorityMap, metav1.GetOptions{})
 	if err != nil || m.Data[authorityKey] == string(bundle) {
 		return err

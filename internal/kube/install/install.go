@@ -38,6 +38,9 @@ func Manifests(o Options) ([]runtime.Object, error) {
 		}
 		all = append(all, server...)
 	}
+	if o.Guard {
+		all = append(all, o.guardObjects()...)
+	}
 	all = append(all, o.policies()...)
 	return append(all, o.mutating(), o.validating()), nil
 }
@@ -82,7 +85,7 @@ func resources() map[string]schema.GroupVersionResource {
 	return map[string]schema.GroupVersionResource{
 		"Namespace": resource("", "namespaces"), "ConfigMap": resource("", "configmaps"), "Secret": resource("", "secrets"), "ServiceAccount": resource("", "serviceaccounts"),
 		"PersistentVolumeClaim": resource("", "persistentvolumeclaims"), "Service": resource("", "services"),
-		"Deployment": resource("apps", "deployments"), "NetworkPolicy": resource("networking.k8s.io", "networkpolicies"),
+		"Deployment": resource("apps", "deployments"), "DaemonSet": resource("apps", "daemonsets"), "NetworkPolicy": resource("networking.k8s.io", "networkpolicies"),
 		"ClusterRole": resource(rbac, "clusterroles"), "ClusterRoleBinding": resource(rbac, "clusterrolebindings"),
 		"Role": resource(rbac, "roles"), "RoleBinding": resource(rbac, "rolebindings"),
 		"ValidatingAdmissionPolicy":        resource(admission, "validatingadmissionpolicies"),
@@ -192,7 +195,7 @@ func serverMissing(ctx context.Context, client kubernetes.Interface, o *Options)
 // Remove takes the gate out: the webhooks first. The data stay, and the namespace
 // that they are in.
 func Remove(ctx context.Context, config *rest.Config, o Options) error {
-	o.Image, o.URL, o.NetworkPolicy, o.NoPullSecrets = Name, "", true, false // all that any options install
+	o.Image, o.URL, o.NetworkPolicy, o.NoPullSecrets, o.Guard = Name, "", true, false, true // all that any options install
 	objects, err := Manifests(o)
 	if err != nil {
 		return err

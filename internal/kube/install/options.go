@@ -40,6 +40,12 @@ type Options struct {
 	Storage, StorageClass string
 	// NetworkPolicy closes all ports but the server's, where the cluster enforces it.
 	NetworkPolicy bool
+	// Guard puts a guard on each node, of the image GuardImage; the server's own when
+	// that is empty. GuardServer is where it reaches the server's API: the Service when
+	// empty. GuardSocket is containerd's on the nodes;
+	// "/run/containerd/containerd.sock" when empty.
+	Guard                                bool
+	GuardImage, GuardServer, GuardSocket string
 }
 
 // Name is that of everything that is installed and needs but one.
@@ -62,12 +68,24 @@ func (o *Options) complete() error {
 	if o.Storage == "" {
 		o.Storage = "5Gi"
 	}
+	if o.GuardImage == "" {
+		o.GuardImage = o.Image
+	}
+	if o.GuardSocket == "" {
+		o.GuardSocket = "/run/containerd/containerd.sock"
+	}
+	if o.Guard && (o.GuardImage == "" || o.URL != "" && o.GuardServer == "") {
+		return errors.New("the guards of a server outside the cluster need an image, and the URL of its API")
+	}
 	return nil
 }
 
 // lenient lists the namespaces whose webhooks ignore failures.
 func (o *Options) lenient() []string {
 	all := append(slices.Clone(o.System), o.Namespace)
+	if o.Guard {
+		all = append(all, GuardNamespace(o.Namespace))
+	}
 	slices.Sort(all)
 	return slices.Compact(all)
 }

@@ -126,6 +126,9 @@ func (o *Options) serve() []string {
 	for _, h := range o.serviceHosts() {
 		args = append(args, "--hostname", h)
 	}
+	if o.Guard {
+		args = append(args, "--guard-namespace", GuardNamespace(o.Namespace))
+	}
 	return append(args, o.Args...)
 }
 
