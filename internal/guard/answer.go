@@ -169,27 +169,6 @@ func openBelow(folder, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// recheck looks once more at a program that was let run from where it could be
-// written to: nobody can write to it while it runs, so what it holds now is what
-// runs.
-func (g *Guard) recheck(subject uint64, pid int, _ fanotify.Stamp) {
-	s := g.subject(subject)
-	if s == nil {
-		return
-	}
-	im := s.image.Load()
-	if im == nil {
-		return
-	}
-	p := g.process(pid)
-	if p == nil {
-		return
-	}
-	if x := g.inspectRunning(s, im, fmt.Sprintf("/proc/%d/exe", pid), touchstone.ExecuteProgram, false); x != nil {
-		g.foundRunning(s, p, x)
-	}
-}
-
 // executables returns the stamps of all executables of the image as they lie in the
 // subject now. What was written over since is left out: it is judged when it is
 // executed.

@@ -78,7 +78,7 @@ func (g *Guard) sendCanary(ctx context.Context, layer string) error {
 	defer c.close()
 	switch layer {
 	case layerFanotify:
-		if err := g.layers.fanotify.Watch(fanotify.Subject{ID: g.canary.id, PID: c.tid, FailClosed: true}); err != nil {
+		if err := g.layers.fanotify.Watch(fanotify.Subject{ID: g.canary.id, PID: c.pid, FailClosed: true}); err != nil {
 			return err
 		}
 		defer g.layers.fanotify.Unwatch(g.canary.id)
@@ -90,10 +90,10 @@ func (g *Guard) sendCanary(ctx context.Context, layer string) error {
 	}
 	ended, err := c.fly(ctx)
 	switch {
-	case layer == layerFanotify && errors.Is(err, unix.EPERM):
-		return nil
 	case err != nil:
-		return fmt.Errorf("the canary could not be executed: %w", err)
+		return err
+	case layer == layerFanotify && ended.Exited() && ended.ExitStatus() == int(unix.EPERM):
+		return nil
 	case layer == layerBPF && ended.Signaled() && ended.Signal() == unix.SIGKILL:
 		return nil
 	case ended.Exited() && ended.ExitStatus() == canaryStatus:
@@ -103,24 +103,23 @@ func (g *Guard) sendCanary(ctx context.Context, layer string) error {
 	}
 }
 
-// cage is a mount namespace with nothing in it but a memory file system that holds
-// one canary. A thread of the guard lives in it, and nowhere else.
+// cage is a process in a mount namespace with nothing in it but a memory file system,
+// which waits to become the canary.
 type cage struct {
-	tid     int
+	pid     int
 	mountNS uint32
-	door    chan struct{} // closed when the canary is to be executed, or the cage to be left
-	flown   chan flight
-	left    atomic.Bool
+	door    *os.File // a byte through it lets the canary fly
+	ended   chan syscall.WaitStatus
 }
 
-type flight struct {
-	ended syscall.WaitStatus
-	err   error
-}
-
-// newCage starts the thread, which waits at the door.
+// newCage starts the process. A thread goes into the namespace first, since a process
+// begins where its parent's thread is; the thread ends thereafter.
 func (g *Guard) newCage() (*cage, error) {
-	program, err := canaryProgram(strconv.FormatUint(g.canary.rooms.Add(1), 10))
+	canary, err := canaryProgram(strconv.FormatUint(g.canary.rooms.Add(1), 10))
+	if err != nil {
+		return nil, err
+	}
+	perch, err := perchProgram()
 	if err != nil {
 		return nil, err
 	}
@@ -128,33 +127,29 @@ func (g *Guard) newCage() (*cage, error) {
 	if err := os.MkdirAll(room, 0o700); err != nil {
 		return nil, err
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	inner, door, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	c := &cage{door: make(chan struct{}), flown: make(chan flight, 1)}
-	ready := make(chan error, 1)
+	defer inner.Close()
+	c := &cage{door: door, ended: make(chan syscall.WaitStatus, 1)}
+	started := make(chan error)
 	go func() {
-		// Never unlocked: the thread ends with the goroutine, and the namespace with it.
+		// Never unlocked: the thread ends with the goroutine.
 		runtime.LockOSThread()
-		defer null.Close()
-		err := enterCage(room, program)
-		c.tid = unix.Gettid()
-		ready <- err
-		if err != nil {
-			return
+		err := enterCage(room, perch, canary)
+		if err == nil {
+			c.pid, err = syscall.ForkExec("/perch", []string{"touchstone-canary"}, &syscall.ProcAttr{Files: []uintptr{inner.Fd()}})
 		}
-		<-c.door
-		if c.left.Load() {
-			return
-		}
-		c.flown <- execute(null.Fd())
+		started <- err
 	}()
-	if err := <-ready; err != nil {
+	if err := <-started; err != nil {
+		_ = door.Close()
 		return nil, err
 	}
+	go c.wait()
 	var st unix.Stat_t
-	if err := unix.Stat(fmt.Sprintf("/proc/self/task/%d/ns/mnt", c.tid), &st); err != nil {
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/mnt", c.pid), &st); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -162,8 +157,8 @@ func (g *Guard) newCage() (*cage, error) {
 	return c, nil
 }
 
-// enterCage gives the calling thread a root of its own with nothing but the program.
-func enterCage(room string, program []byte) error {
+// enterCage gives the calling thread a root of its own with nothing but the programs.
+func enterCage(room string, perch, canary []byte) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("making a mount namespace: %w", err)
 	}
@@ -173,8 +168,10 @@ func enterCage(room string, program []byte) error {
 	if err := unix.Mount("touchstone-canary", room, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID, "size=64k,mode=0700"); err != nil {
 		return fmt.Errorf("mounting memory: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(room, "canary"), program, 0o700); err != nil {
-		return err
+	for name, program := range map[string][]byte{"perch": perch, canaryPath: canary} {
+		if err := os.WriteFile(filepath.Join(room, name), program, 0o700); err != nil {
+			return err
+		}
 	}
 	if err := unix.Chdir(room); err != nil {
 		return err
@@ -188,19 +185,16 @@ func enterCage(room string, program []byte) error {
 	return unix.Chdir("/")
 }
 
-// execute runs the canary and waits for its end. That it cannot be executed is known
-// before there is a process.
-func execute(null uintptr) flight {
-	pid, err := syscall.ForkExec("/canary", []string{"touchstone-canary"}, &syscall.ProcAttr{Files: []uintptr{null, null, null}})
-	if err != nil {
-		return flight{err: err}
-	}
-	var f flight
+// wait waits for the process's end.
+func (c *cage) wait() {
 	for {
-		_, f.err = syscall.Wait4(pid, &f.ended, 0, nil)
-		if !errors.Is(f.err, syscall.EINTR) {
-			return f
+		var ended syscall.WaitStatus
+		_, err := syscall.Wait4(c.pid, &ended, 0, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
 		}
+		c.ended <- ended
+		return
 	}
 }
 
@@ -208,25 +202,27 @@ func execute(null uintptr) flight {
 const flyWithin = 10 * time.Second
 
 func (c *cage) fly(ctx context.Context) (syscall.WaitStatus, error) {
-	close(c.door)
+	if _, err := c.door.Write([]byte{1}); err != nil {
+		return 0, fmt.Errorf("the canary could not be executed: %w", err)
+	}
 	select {
-	case f := <-c.flown:
-		return f.ended, f.err
+	case ended := <-c.ended:
+		c.ended <- ended
+		return ended, nil
 	case <-time.After(flyWithin):
-		return 0, errors.New("it is neither stopped nor does it run")
+		return 0, errors.New("the canary is neither stopped nor does it run")
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
 }
 
-// close lets the thread go, and its namespace with it.
+// close ends the process, and its namespace with it.
 func (c *cage) close() {
-	if c.left.CompareAndSwap(false, true) {
-		select {
-		case <-c.door:
-		default:
-			close(c.door)
-		}
+	_ = c.door.Close()
+	select {
+	case <-c.ended: // its number may be another's by now
+	default:
+		_ = unix.Kill(c.pid, unix.SIGKILL)
 	}
 }
 

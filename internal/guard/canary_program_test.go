@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -27,16 +29,38 @@ func TestCanaryProgramEndsWithItsStatus(t *testing.T) {
 	}
 }
 
-// movz Xd, #imm16 is 1101 0010 100 imm16 Rd (Arm ARM, C6.2 "MOVZ").
-func TestCanaryOfArmMovesItsStatus(t *testing.T) {
-	code, _, err := exitCode("arm64")
+// A program on its perch becomes the canary, and says why where it cannot.
+func TestPerchProgramBecomesTheCanary(t *testing.T) {
+	needRoot(t, "a root of its own")
+	perch, err := perchProgram()
+	if err != nil {
+		t.Skip(err)
+	}
+	canary, err := canaryProgram("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []struct{ register, value uint32 }{{0, canaryStatus}, {8, 93}} {
-		word := uint32(code[4*i]) | uint32(code[4*i+1])<<8 | uint32(code[4*i+2])<<16 | uint32(code[4*i+3])<<24
-		if word != 0xd2800000|want.value<<5|want.register {
-			t.Errorf("instruction %d is %#x", i, word)
-		}
+	for name, c := range map[string]struct {
+		mode   os.FileMode
+		status int
+	}{"free": {0o755, canaryStatus}, "refused": {0o644, int(syscall.EACCES)}} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for path, program := range map[string][]byte{"perch": perch, canaryPath: canary} {
+				if err := os.WriteFile(filepath.Join(root, path), program, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(filepath.Join(root, canaryPath), c.mode); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("/perch")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+			cmd.Stdin = strings.NewReader("x")
+			var status *exec.ExitError
+			if err := cmd.Run(); !errors.As(err, &status) || status.ExitCode() != c.status {
+				t.Errorf("it ended with %v, want status %d", err, c.status)
+			}
+		})
 	}
 }

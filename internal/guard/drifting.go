@@ -131,6 +131,9 @@ func (g *Guard) compareDue() {
 		if due {
 			g.scanSoon(s)
 		}
+		if s.unswept.Swap(false) {
+			g.sweep(s)
+		}
 	}
 }
 
@@ -310,28 +313,6 @@ func (d *drifting) close() {
 		sc.Close()
 	}
 	d.scanners = nil
-}
-
-// driftOf compares a container now, and returns everything that differs.
-func (g *Guard) driftOf(ctx context.Context, name string) (*touchstone.DriftReport, error) {
-	s, err := g.named(name)
-	if err != nil {
-		return nil, err
-	}
-	scanners, err := g.newScanners(s)
-	if err != nil {
-		return nil, fmt.Errorf("comparing %s: %w", s.name(), err)
-	}
-	artifact, _ := s.about()
-	report := drift.NewReport(artifact, g.c.Now())
-	for _, sc := range scanners {
-		_, err := sc.Scan(ctx, report.Add)
-		sc.Close()
-		if err != nil {
-			return nil, fmt.Errorf("comparing %s: %w", s.name(), err)
-		}
-	}
-	return report.Document(), nil
 }
 
 // named finds the subject that people name: by its id, the beginning of it, or

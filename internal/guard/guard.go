@@ -39,8 +39,9 @@ type Guard struct {
 	layers    layers
 	canary    canary
 	compares  *line
-	beginning chan struct{} // how many subjects are begun at once
-	synced    atomic.Bool   // whether everything that runs is known
+	rechecks  chan recheck
+	beginning chan struct{}  // how many subjects are begun at once
+	synced    atomic.Bool    // whether everything that runs is known
 	working   sync.WaitGroup // what goes on by itself
 
 	telling sync.Mutex // events are told one after the other
@@ -70,7 +71,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	g := &Guard{
 		c: c, ctx: ctx, since: c.Now(), repeats: newRepeats(), replaced: newReplacements(), figures: newFigures(),
-		subjects: map[uint64]*subject{}, byLife: map[life]*subject{}, compares: newLine(), beginning: make(chan struct{}, 8),
+		subjects: map[uint64]*subject{}, byLife: map[life]*subject{}, compares: newLine(), rechecks: make(chan recheck, 1024), beginning: make(chan struct{}, 8),
 	}
 	g.canary.id = g.nextID.Add(1)
 	lock, err := alone(c.Data)
@@ -167,7 +168,7 @@ func (g *Guard) close() {
 func (g *Guard) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	parts := []func(context.Context) error{
-		g.followGround, g.runLayers, g.runDrift, g.runCanary, g.runRepeats, g.runPolicies, g.send, g.serveStatus,
+		g.followGround, g.runLayers, g.runDrift, g.runRechecks, g.runCanary, g.runRepeats, g.runPolicies, g.send, g.serveStatus,
 	}
 	if g.c.Metrics != "" {
 		parts = append(parts, g.serveMetrics)

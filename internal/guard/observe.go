@@ -17,7 +17,7 @@ import (
 func (g *Guard) observed(e containerd.Event) {
 	switch e.Kind {
 	case containerd.EventCreated, containerd.EventStarted, containerd.EventPaused, containerd.EventResumed:
-		g.appeared(e.Container)
+		g.appeared(e.Container, e.Kind != containerd.EventCreated)
 	case containerd.EventExited, containerd.EventRemoved:
 		g.disappeared(&e.Container)
 	case containerd.EventExec:
@@ -47,17 +47,21 @@ func (g *Guard) living(c *containerd.Container) *subject {
 }
 
 // appeared begins to watch a container, once in each of its lives.
-func (g *Guard) appeared(c containerd.Container) {
+func (g *Guard) appeared(c containerd.Container, begun bool) {
 	if c.Init.PID == 0 {
 		return
 	}
 	key := lifeOf(&c)
 	g.mu.Lock()
-	if g.byLife[key] != nil {
+	if s := g.byLife[key]; s != nil {
 		g.mu.Unlock()
+		if begun && !s.begun.Swap(true) {
+			g.working.Go(func() { g.sweep(s) })
+		}
 		return
 	}
 	s := newSubject(g.layers.idFor(c.Init.PID), c)
+	s.begun.Store(begun)
 	g.subjects[s.id], g.byLife[key] = s, s
 	g.mu.Unlock()
 	s.settle(g.ground.Load(), g.c.Node)

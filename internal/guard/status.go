@@ -119,10 +119,6 @@ func (g *Guard) routes() http.Handler {
 		e, err := g.journal.find(r.PathValue("id"))
 		answer(w, e, err)
 	})
-	mux.HandleFunc("GET /drift/{container}", func(w http.ResponseWriter, r *http.Request) {
-		d, err := g.driftOf(r.Context(), r.PathValue("container"))
-		answer(w, d, err)
-	})
 	mux.Handle("GET /metrics", g.metrics())
 	return mux
 }
@@ -142,12 +138,6 @@ func (l Local) Status(ctx context.Context) (*Status, error) {
 // Event returns an event of the guard's journal, by its id or the beginning of it.
 func (l Local) Event(ctx context.Context, id string) (*touchstone.RuntimeEvent, error) {
 	return askLocal[touchstone.RuntimeEvent](ctx, l, "/events/"+url.PathEscape(id))
-}
-
-// Drift returns what differs in a container, named by its id, the beginning of it, or
-// "namespace/pod/container".
-func (l Local) Drift(ctx context.Context, container string) (*touchstone.DriftReport, error) {
-	return askLocal[touchstone.DriftReport](ctx, l, "/drift/"+url.PathEscape(container))
 }
 
 func askLocal[T any](ctx context.Context, l Local, path string) (*T, error) {

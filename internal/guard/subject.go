@@ -20,6 +20,8 @@ type subject struct {
 	image    atomic.Pointer[image] // nil until the manifest is known
 	stopping atomic.Bool
 	gone     atomic.Bool
+	begun    atomic.Bool // its first process has become what was asked for
+	unswept  atomic.Bool // something that runs could not be looked at
 
 	successor successor
 	drift     drifting

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,10 +11,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/guard/bpf"
+	"touchstone.dev/touchstone/internal/guard/containerd"
+	"touchstone.dev/touchstone/internal/guard/fanotify"
 )
 
 // sweep judges what runs in a subject already: the programs of its processes and the
@@ -25,7 +30,108 @@ func (g *Guard) sweep(s *subject) {
 		return
 	}
 	for _, pid := range g.processes(s) {
-		g.sweepProcess(s, im, pid)
+		if !g.runtimes(s, pid) {
+			g.sweepProcess(s, im, pid)
+		}
+	}
+}
+
+// enteringWithin is how long the runtime may take from its own first process in a
+// container until that has become the container's.
+const enteringWithin = 10 * time.Second
+
+// runtimes reports whether a process is the runtime's own on its way into the
+// container: it was begun from outside, just now, and is about to become what was
+// asked for. In a container that is created and not started, the first process is.
+func (g *Guard) runtimes(s *subject, pid int) bool {
+	if s.host {
+		return false
+	}
+	if pid == s.container.Init.PID && s.container.Status == containerd.Created && !s.begun.Load() {
+		return true
+	}
+	p := readProcess(pid)
+	if p == nil {
+		return true // it has ended
+	}
+	age := g.c.Now().Sub(p.Started)
+	return age < enteringWithin && !sameNamespace(pid, p.Parent, "pid") || sameNamespace(pid, hostProcess, "mnt")
+}
+
+// hostProcess is one that is always in the machine's own namespaces: the kernel's
+// thread of threads.
+const hostProcess = 2
+
+func sameNamespace(a, b int, kind string) bool {
+	one, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", a, kind))
+	other, err2 := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", b, kind))
+	return err == nil && err2 == nil && one == other
+}
+
+// recheck is a program to be looked at once more.
+type recheck struct {
+	subject uint64
+	pid     int
+	stamp   bpf.Stamp
+}
+
+// lookAgain looks once more at a program that was let run from where it could be
+// written to: nobody can write to it while it runs, so what it holds now is what
+// runs.
+func (g *Guard) lookAgain(subject uint64, pid int, stamp fanotify.Stamp) {
+	select {
+	case g.rechecks <- recheck{subject, pid, bpf.Stamp(stamp)}:
+	default:
+		g.figures.lost.WithLabelValues("recheck").Inc()
+		if s := g.subject(subject); s != nil {
+			s.unswept.Store(true)
+		}
+	}
+}
+
+// runRechecks works through them until the context ends.
+func (g *Guard) runRechecks(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-g.rechecks:
+			g.recheck(&r)
+		}
+	}
+}
+
+// recheck waits until the process has become the program, and hashes it if it is not
+// as it was when it was judged.
+func (g *Guard) recheck(r *recheck) {
+	s := g.subject(r.subject)
+	if s == nil {
+		return
+	}
+	im := s.image.Load()
+	if im == nil {
+		return
+	}
+	exe := fmt.Sprintf("/proc/%d/exe", r.pid)
+	for range 20 {
+		var st unix.Stat_t
+		if unix.Stat(exe, &st) != nil {
+			return
+		}
+		now := stampOf(&st)
+		if now == r.stamp {
+			return
+		}
+		if now.Dev != r.stamp.Dev || now.Ino != r.stamp.Ino {
+			time.Sleep(time.Millisecond) // it is still what it was before
+			continue
+		}
+		if x := g.inspectRunning(s, im, exe, touchstone.ExecuteProgram, false); x != nil {
+			if p := g.process(r.pid); p != nil {
+				g.foundRunning(s, p, x)
+			}
+		}
+		return
 	}
 }
 

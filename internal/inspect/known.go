@@ -9,7 +9,7 @@ import (
 // Known returns the evidence of an image that was read before, by the digest of its
 // config and the diff IDs of its layers, bottom first. It reads nothing of the image.
 func (in *Inspector) Known(config touchstone.Digest, diffIDs []touchstone.Digest) (*touchstone.Evidence, bool) {
-	data, err := in.store.Record(kindEvidence, string(evidenceID(config, diffIDs))+" "+in.settings())
+	data, err := in.store.Record(kindEvidence, string(EvidenceID(config, diffIDs))+" "+in.settings())
 	if err != nil {
 		return nil, false
 	}
