@@ -11,6 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/inspect/secrets"
 	"touchstone.dev/touchstone/internal/record"
 )
 
@@ -309,19 +310,19 @@ func seenBy(told *touchstone.RuntimeEvent) touchstone.RuntimeEvent {
 	e := *told
 	if e.Login != nil {
 		l := *e.Login
-		l.Command = hide(l.Command)
+		l.Command = secrets.Command(l.Command)
 		l.Admitted = "" // that is for the door to say
 		e.Login = &l
 	}
 	if e.Process != nil {
 		p := *e.Process
-		p.Command = hide(p.Command)
+		p.Command = secrets.Command(p.Command)
 		e.Process = &p
 	}
 	if len(e.Tree) > 0 {
 		tree := make([]touchstone.Process, len(e.Tree))
 		for i, p := range e.Tree {
-			p.Command = hide(p.Command)
+			p.Command = secrets.Command(p.Command)
 			tree[i] = p
 		}
 		e.Tree = tree

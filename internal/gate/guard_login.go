@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/inspect/secrets"
 	"touchstone.dev/touchstone/internal/record"
 )
 
@@ -110,6 +111,6 @@ func sameCommand(asked, run []string) bool {
 		return false
 	}
 	return slices.EqualFunc(asked, run[len(run)-len(asked):], func(a, b string) bool {
-		return a == b || strings.Contains(a, hidden) || strings.Contains(b, hidden)
+		return a == b || strings.Contains(a, secrets.Hidden) || strings.Contains(b, secrets.Hidden)
 	})
 }

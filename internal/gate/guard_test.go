@@ -13,6 +13,7 @@ import (
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/inspect/secrets"
 	"touchstone.dev/touchstone/internal/record"
 )
 
@@ -113,20 +114,22 @@ func TestWhatIsNoEventIsRefusedByItself(t *testing.T) {
 	h := newHouse(t, nil)
 	good := h.sighted(touchstone.EventRunUnknown, touchstone.EffectKill)
 	for what, change := range map[string]func(*touchstone.RuntimeEvent){
-		"another node's":     func(e *touchstone.RuntimeEvent) { e.Node = "node2" },
-		"no id":              func(e *touchstone.RuntimeEvent) { e.ID = "" },
-		"a strange id":       func(e *touchstone.RuntimeEvent) { e.ID = strings.ToLower(e.ID) },
-		"an id of long ago":  func(e *touchstone.RuntimeEvent) { e.ID = ulid.MustNew(1, nil).String() },
-		"an id to come":      func(e *touchstone.RuntimeEvent) { e.ID = ulid.MustNew(ulid.MaxTime(), nil).String() },
-		"a moment to come":   func(e *touchstone.RuntimeEvent) { e.At = e.At.AddDate(1, 0, 0) },
-		"another schema":     func(e *touchstone.RuntimeEvent) { e.Schema = "x" },
-		"nothing seen":       func(e *touchstone.RuntimeEvent) { e.Execution = nil },
-		"two things seen":    func(e *touchstone.RuntimeEvent) { e.Drift = &touchstone.Drift{} },
-		"another kind":       func(e *touchstone.RuntimeEvent) { e.Kind = touchstone.EventLogin },
-		"an unknown kind":    func(e *touchstone.RuntimeEvent) { e.Kind = "x" },
-		"an unknown action":  func(e *touchstone.RuntimeEvent) { e.Action = "refuse" },
-		"no count":           func(e *touchstone.RuntimeEvent) { e.Count = 0 },
-		"too large":          func(e *touchstone.RuntimeEvent) { e.Execution = &touchstone.Execution{Path: strings.Repeat("x", 300<<10)} },
+		"another node's":    func(e *touchstone.RuntimeEvent) { e.Node = "node2" },
+		"no id":             func(e *touchstone.RuntimeEvent) { e.ID = "" },
+		"a strange id":      func(e *touchstone.RuntimeEvent) { e.ID = strings.ToLower(e.ID) },
+		"an id of long ago": func(e *touchstone.RuntimeEvent) { e.ID = ulid.MustNew(1, nil).String() },
+		"an id to come":     func(e *touchstone.RuntimeEvent) { e.ID = ulid.MustNew(ulid.MaxTime(), nil).String() },
+		"a moment to come":  func(e *touchstone.RuntimeEvent) { e.At = e.At.AddDate(1, 0, 0) },
+		"another schema":    func(e *touchstone.RuntimeEvent) { e.Schema = "x" },
+		"nothing seen":      func(e *touchstone.RuntimeEvent) { e.Execution = nil },
+		"two things seen":   func(e *touchstone.RuntimeEvent) { e.Drift = &touchstone.Drift{} },
+		"another kind":      func(e *touchstone.RuntimeEvent) { e.Kind = touchstone.EventLogin },
+		"an unknown kind":   func(e *touchstone.RuntimeEvent) { e.Kind = "x" },
+		"an unknown action": func(e *touchstone.RuntimeEvent) { e.Action = "refuse" },
+		"no count":          func(e *touchstone.RuntimeEvent) { e.Count = 0 },
+		"too large": func(e *touchstone.RuntimeEvent) {
+			e.Execution = &touchstone.Execution{Path: strings.Repeat("x", 300<<10)}
+		},
 		"too many processes": func(e *touchstone.RuntimeEvent) { e.Tree = make([]touchstone.Process, 1000) },
 		"a NUL":              func(e *touchstone.RuntimeEvent) { e.Running.ID = "a\x00b" },
 		"a long name":        func(e *touchstone.RuntimeEvent) { e.Running.ID = strings.Repeat("x", 5000) },

@@ -6,10 +6,13 @@ import (
 	"touchstone.dev/touchstone"
 )
 
+// Hidden stands in a command where a secret stood: no fingerprint, because short
+// secrets can be guessed from one.
+const Hidden = "***"
+
 // Command returns the words of a command as they may be shown and kept: without
 // secrets, and without bytes that JSON cannot hold. The words given are not
-// changed. No fingerprint stands where a secret stood, because short secrets can
-// be guessed from one.
+// changed.
 func Command(words []string) []string {
 	if len(words) == 0 {
 		return nil
@@ -32,7 +35,7 @@ func Command(words []string) []string {
 func bare(words []string, found []touchstone.Secret) []string {
 	for _, s := range found {
 		for i, w := range words {
-			words[i] = strings.ReplaceAll(w, "***["+s.Fingerprint+"]", "***")
+			words[i] = strings.ReplaceAll(w, "***["+s.Fingerprint+"]", Hidden)
 		}
 	}
 	return words
