@@ -13,7 +13,6 @@ import (
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/gate"
-	"touchstone.dev/touchstone/internal/inspect/secrets"
 	"touchstone.dev/touchstone/internal/record"
 )
 

@@ -83,7 +83,12 @@ func (g *Guard) sendCanary(ctx context.Context, layer string) error {
 		}
 		defer g.layers.fanotify.Unwatch(g.canary.id)
 	case layerBPF:
-		if err := g.layers.bpf.Watch(g.canary.id, bpf.Identity{MountNS: c.mountNS}, bpf.Mode{Unverified: bpf.Kill, Nameless: bpf.Kill}); err != nil {
+		// By nothing but its mount namespace: its control group is the guard's own.
+		id, err := g.layers.bpf.Identify(c.pid)
+		if err != nil {
+			return err
+		}
+		if err := g.layers.bpf.Watch(g.canary.id, bpf.Identity{MountNS: id.MountNS}, bpf.Mode{Unverified: bpf.Kill, Nameless: bpf.Kill}); err != nil {
 			return err
 		}
 		defer func() { _ = g.layers.bpf.Unwatch(g.canary.id) }()
@@ -106,10 +111,9 @@ func (g *Guard) sendCanary(ctx context.Context, layer string) error {
 // cage is a process in a mount namespace with nothing in it but a memory file system,
 // which waits to become the canary.
 type cage struct {
-	pid     int
-	mountNS uint32
-	door    *os.File // a byte through it lets the canary fly
-	ended   chan syscall.WaitStatus
+	pid   int
+	door  *os.File // a byte through it lets the canary fly
+	ended chan syscall.WaitStatus
 }
 
 // newCage starts the process. A thread goes into the namespace first, since a process
@@ -148,12 +152,6 @@ func (g *Guard) newCage() (*cage, error) {
 		return nil, err
 	}
 	go c.wait()
-	var st unix.Stat_t
-	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/mnt", c.pid), &st); err != nil {
-		c.close()
-		return nil, err
-	}
-	c.mountNS = uint32(st.Ino)
 	return c, nil
 }
 

@@ -248,7 +248,7 @@ func (l *layers) states() []LayerStatus {
 // adoptedBy is how the kernel tells the tasks of a subject.
 type adoptedBy struct {
 	cgroup  uint64
-	mountNS uint32
+	mountNS uint64
 }
 
 // adopt finds what a guard before this one has left in the kernel.
