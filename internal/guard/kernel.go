@@ -27,6 +27,9 @@ func (g *Guard) followKernel(ctx context.Context) {
 		}
 		s := g.subject(e.Subject)
 		if s == nil {
+			if e.Verdict == bpf.Held {
+				g.release(&e) // its container has just ended
+			}
 			continue
 		}
 		g.processEvent(s, &e)

@@ -296,6 +296,43 @@ func (l *layers) idFor(pid int) uint64 {
 	return l.guard.nextID.Add(1)
 }
 
+// settleWithin is how long the containers that run at the guard's start may take to
+// be watched before an earlier guard's programs are taken away all the same.
+const settleWithin = time.Minute
+
+// settleKernel takes away what a guard before this one has left in the kernel, once
+// everything that runs is watched anew.
+func (g *Guard) settleKernel() {
+	for deadline := time.Now().Add(settleWithin); time.Now().Before(deadline) && g.ctx.Err() == nil; {
+		if !slices.ContainsFunc(g.all(), func(s *subject) bool { return !s.watched.Load() && !s.gone.Load() }) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	g.layers.dropOthers()
+	if err := g.layers.bpf.Settle(); err != nil {
+		g.trouble("an earlier guard's programs are still in the kernel: " + err.Error())
+	}
+	for _, s := range g.all() {
+		g.resume(s)
+	}
+}
+
+// resume judges what an earlier guard's programs have stopped and nobody has let go
+// on.
+func (g *Guard) resume(s *subject) {
+	im := s.image.Load()
+	for _, pid := range g.processes(s) {
+		if im == nil || !stopped(pid) {
+			continue
+		}
+		g.sweepProcess(s, im, pid)
+		if err := unix.Kill(pid, unix.SIGCONT); err != nil && !errors.Is(err, unix.ESRCH) {
+			g.c.Log.Warn("a process that was held could not be let go on", "pid", pid, "error", err)
+		}
+	}
+}
+
 // dropOthers forgets what a guard before this one has left of containers that are
 // gone.
 func (l *layers) dropOthers() {

@@ -26,7 +26,7 @@ func (g *Guard) observed(e containerd.Event) {
 		}
 	case containerd.EventSynced:
 		if !g.synced.Swap(true) && g.layers.bpf != nil {
-			g.layers.dropOthers()
+			g.working.Go(g.settleKernel)
 		}
 	case containerd.EventLost:
 		g.figures.lost.WithLabelValues("runtime").Inc()
@@ -79,6 +79,7 @@ func (g *Guard) appeared(c containerd.Container, begun bool) {
 // begin watches a subject with every layer, and finds what it holds.
 func (g *Guard) begin(s *subject) {
 	appeared := time.Now()
+	defer s.watched.Store(true)
 	if err := g.layers.watch(s); err != nil {
 		if s.gone.Load() {
 			return

@@ -78,6 +78,13 @@ func statOf(dir string) (parent int, ticks int64, ok bool) {
 	return parent, ticks, err == nil
 }
 
+// stopped reports whether a process was stopped by a signal.
+func stopped(pid int) bool {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	end := bytes.LastIndexByte(data, ')')
+	return err == nil && end >= 0 && bytes.HasPrefix(data[end+1:], []byte(" T "))
+}
+
 // tick is 1/USER_HZ, which is 100 on every architecture that Go runs on.
 const tick = 10 * time.Millisecond
 

@@ -20,6 +20,7 @@ type subject struct {
 	image    atomic.Pointer[image] // nil until the manifest is known
 	stopping atomic.Bool
 	gone     atomic.Bool
+	watched  atomic.Bool // by every layer that is to be had, with what is known of it
 	begun    atomic.Bool // its first process has become what was asked for
 	unswept  atomic.Bool // something that runs could not be looked at
 
