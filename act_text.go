@@ -44,62 +44,6 @@ func (d *Drift) String() string {
 	}
 }
 
-// String tells the event in one line for people: where, what was seen, by which
-// rule, what was done and what to do. Names are as what runs has them: escape them
-// where they are shown.
-func (e *RuntimeEvent) String() string {
-	seen := e.Reason.Seen
-	if e.Kind == EventGuard {
-		seen = e.Trouble
-	}
-	s := e.Running.String() + " on " + nameText(e.Node)
-	if seen != "" {
-		s += ": " + seen
-	}
-	if e.Login != nil && len(e.Login.Command) > 0 {
-		s += ": " + nameText(strings.Join(e.Login.Command, " "))
-	}
-	if e.Count > 1 {
-		s += ", " + strconv.Itoa(e.Count) + " times"
-	}
-	if e.Reason.Rule != "" {
-		s += "; by " + e.Reason.Rule + " in " + e.Place.Environment
-	}
-	for i := range e.Steps {
-		s += "; " + e.Steps[i].String()
-	}
-	if e.ReplacedBy != "" {
-		s += "; replaced by " + nameText(e.ReplacedBy)
-	}
-	if e.Reason.Fix != "" {
-		s += "; to do: " + e.Reason.Fix
-	}
-	return s
-}
-
-// String names what runs for people: "the pod shop/cart-0 (container app)".
-func (r *Running) String() string {
-	switch {
-	case r.Pod != "" && r.Workload.Container != "":
-		return "the pod " + nameText(r.Namespace+"/"+r.Pod) + " (container " + nameText(r.Workload.Container) + ")"
-	case r.Pod != "":
-		return "the pod " + nameText(r.Namespace+"/"+r.Pod)
-	case r.ID == "host":
-		return "the host"
-	default:
-		return "the container " + nameText(r.ID)
-	}
-}
-
-// String tells what was done, or why it was not: "stopped", "not evicted: a budget
-// allows none".
-func (s *Step) String() string {
-	if s.Problem != "" {
-		return "not " + string(s.Do) + ": " + nameText(s.Problem)
-	}
-	return string(s.Do)
-}
-
 // data reports whether neither what was there nor what is there can be executed.
 func (d *Drift) data() bool {
 	return (d.Want != nil || d.Have != nil) && !d.Want.executable() && !d.Have.executable()

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -232,6 +233,13 @@ func FuzzLoad(f *testing.F) {
 	f.Add(Example())
 	f.Add([]byte("version: 1\nenvironments: [a]\nrules: {cvss: {a: at most 3 else warn after 3d}, x: {a: warn, when: 'user == \"\"'}}"))
 	f.Add([]byte("version: 1\nenvironments: [a]\nrules:\n  x:\n    a: warn\n    when: |\n      nothing.here > [\n"))
+	for _, path := range []string{"testdata/show/running.yaml", "testdata/rules/running.yaml"} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
 	f.Add([]byte("? a\n: - b\n  - {c: [d, *e]}\n--- !x\n<<: &y 1\n"))
 	f.Add([]byte("\"a\\\n b\": >+\n  x\n\n\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
