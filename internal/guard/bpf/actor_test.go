@@ -55,6 +55,7 @@ func act(args []string) int {
 		"become":   actBecome,
 		"terminal": actTerminal,
 		"layer":    actLayer,
+		"again":    actAgain,
 	}
 	deed := deeds[args[0]]
 	if deed == nil {
@@ -445,4 +446,36 @@ func actTerminal(args []string) error {
 	command.Stdin = os.NewFile(slave, "terminal")
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	return finishAs(command)
+}
+
+// actAgain runs a command so many times, and prints the nanoseconds of processor time
+// that each took: its own and its parent's.
+func actAgain(args []string) error {
+	times, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	begin := spent()
+	for range times {
+		pid, err := syscall.ForkExec(args[1], args[1:], &syscall.ProcAttr{})
+		if err != nil {
+			return err
+		}
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != nil {
+			return err
+		}
+	}
+	fmt.Println((spent() - begin) / int64(times))
+	return nil
+}
+
+func spent() int64 {
+	var sum int64
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var u unix.Rusage
+		if unix.Getrusage(who, &u) == nil {
+			sum += u.Utime.Nano() + u.Stime.Nano()
+		}
+	}
+	return sum
 }

@@ -129,7 +129,7 @@ func (p programs) processes() (map[uint32]kernelProcess, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing processes: %w", err)
 	}
-	defer attached.Close()
+	defer func() { _ = attached.Close() }()
 	list, err := attached.Open()
 	if err != nil {
 		return nil, fmt.Errorf("listing processes: %w", err)

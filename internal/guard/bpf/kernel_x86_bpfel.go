@@ -136,6 +136,7 @@ const (
 	kernelProgOnFork        = "on_fork"
 	kernelProgOnSignal      = "on_signal"
 	kernelVarBackingFlag    = "backing_flag"
+	kernelVarCompiler       = "compiler"
 	kernelVarGeneration     = "generation"
 	kernelVarSources        = "sources"
 	kernelVarUnused         = "unused"
@@ -213,6 +214,7 @@ type kernelMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelVariableSpecs struct {
 	BackingFlag *ebpf.VariableSpec `ebpf:"backing_flag"`
+	Compiler    *ebpf.VariableSpec `ebpf:"compiler"`
 	Generation  *ebpf.VariableSpec `ebpf:"generation"`
 	Sources     *ebpf.VariableSpec `ebpf:"sources"`
 	Unused      *ebpf.VariableSpec `ebpf:"unused"`
@@ -272,6 +274,7 @@ func (m *kernelMaps) Close() error {
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelVariables struct {
 	BackingFlag *ebpf.Variable `ebpf:"backing_flag"`
+	Compiler    *ebpf.Variable `ebpf:"compiler"`
 	Generation  *ebpf.Variable `ebpf:"generation"`
 	Sources     *ebpf.Variable `ebpf:"sources"`
 	Unused      *ebpf.Variable `ebpf:"unused"`

@@ -47,8 +47,7 @@ func Open(config Config) (*Layer, error) {
 	}
 	l := &Layer{config: config, verified: make(map[uint64]*ebpf.Map)}
 	if err := l.open(); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("opening the eBPF layer: %w", err)
+		return nil, errors.Join(fmt.Errorf("opening the eBPF layer: %w", err), l.Close())
 	}
 	return l, nil
 }

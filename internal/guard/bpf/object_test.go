@@ -72,6 +72,10 @@ func compareCompiled(t *testing.T, committed *ebpf.CollectionSpec, object, sourc
 	if err != nil {
 		t.Fatal(err)
 	}
+	if have, want := compilerOf(t, committed), compilerOf(t, compiled); have != want {
+		t.Logf("the objects were compiled by clang %s, and this is %s: that they match is known by the hash alone", have, want)
+		return
+	}
 	for name, program := range committed.Programs {
 		again := compiled.Programs[name]
 		if again == nil {
@@ -85,6 +89,16 @@ func compareCompiled(t *testing.T, committed *ebpf.CollectionSpec, object, sourc
 	if len(compiled.Programs) != len(committed.Programs) {
 		t.Errorf("the sources have %d programs, the object %d", len(compiled.Programs), len(committed.Programs))
 	}
+}
+
+// compilerOf returns what compiled the object.
+func compilerOf(t *testing.T, spec *ebpf.CollectionSpec) string {
+	t.Helper()
+	var s [64]byte
+	if err := spec.Variables[kernelVarCompiler].Get(&s); err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes.TrimRight(s[:], " \x00"))
 }
 
 // listing shows instructions without the lines that they came from.

@@ -66,8 +66,7 @@ func (l *Layer) openPrograms() error {
 		return err
 	}
 	if err := next.attach(l.config.Mappings); err != nil {
-		os.RemoveAll(next.folder)
-		return err
+		return errors.Join(err, os.RemoveAll(next.folder))
 	}
 	if err := l.changeControl(func(c *kernelControl) { c.Active = next.generation }); err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 // counted.
 func (l *Layer) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		stop := context.AfterFunc(ctx, func() { l.reader.Flush() })
+		stop := context.AfterFunc(ctx, func() { _ = l.reader.Flush() })
 		defer stop()
 		var record ringbuf.Record
 		for ctx.Err() == nil {

@@ -9,8 +9,10 @@
 
 char terms[] SEC("license") = "Dual MIT/GPL";
 
-// The SHA-256 of these sources, so that a test can tell whether the object is theirs.
+// The SHA-256 of these sources, and what compiled them, so that a test can tell
+// whether the object is theirs.
 volatile const char sources[65] = SOURCES;
+volatile const char compiler[64] = __clang_version__;
 
 static __always_inline struct control *control_in_turn(void)
 {
@@ -188,12 +190,13 @@ int on_call(u64 *ctx)
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	s64 result = ctx[1];
 	struct call call = {};
-	if (!read_call(regs, &call))
+	struct task_struct *self = bpf_get_current_task_btf(); // whose fields are read without a call
+	if (!read_call(self, regs, &call))
+		return 0;
+	bool asked = call.protection & PROT_EXEC;
+	if (!asked && !implied(self, call.protection))
 		return 0;
 	struct task_struct *task = current_task();
-	bool asked = call.protection & PROT_EXEC;
-	if (!asked && !implied(task, call.protection))
-		return 0;
 	struct control *c = control_in_turn();
 	if (!c)
 		return 0;

@@ -11,13 +11,13 @@
 #define TS_COMPAT 2
 static __always_inline bool compat(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	return task->thread_info.status & TS_COMPAT;
 }
 #elif defined(__TARGET_ARCH_arm64)
 #define TIF_32BIT 22
 static __always_inline bool compat(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, thread_info.flags) >> TIF_32BIT & 1;
+	return task->thread_info.flags >> TIF_32BIT & 1;
 }
 #endif
 
@@ -35,7 +35,7 @@ struct call {
 
 // read_call says whether the call may make memory executable. It runs at the end of
 // every system call of the machine, so the number comes first.
-static __always_inline bool read_call(struct pt_regs *regs, struct call *call)
+static __always_inline bool read_call(struct task_struct *task, struct pt_regs *regs, struct call *call)
 {
 	u32 number = (u32)regs->orig_ax & ~X32_BIT;
 	switch (number) {
@@ -45,7 +45,7 @@ static __always_inline bool read_call(struct pt_regs *regs, struct call *call)
 	default:
 		return false;
 	}
-	bool narrow = compat(current_task());
+	bool narrow = compat(task);
 	if (narrow) {
 		call->address = (u32)regs->bx;
 		call->length = (u32)regs->cx;
@@ -70,7 +70,7 @@ static __always_inline bool read_call(struct pt_regs *regs, struct call *call)
 	return number == 9 || number == 10 || number == 329;
 }
 #elif defined(__TARGET_ARCH_arm64)
-static __always_inline bool read_call(struct pt_regs *regs, struct call *call)
+static __always_inline bool read_call(struct task_struct *task, struct pt_regs *regs, struct call *call)
 {
 	u32 number = regs->syscallno;
 	switch (number) {
@@ -80,7 +80,7 @@ static __always_inline bool read_call(struct pt_regs *regs, struct call *call)
 	default:
 		return false;
 	}
-	bool narrow = compat(current_task());
+	bool narrow = compat(task);
 	call->address = regs->orig_x0;
 	call->length = regs->regs[1];
 	call->protection = regs->regs[2];
@@ -96,7 +96,7 @@ static __always_inline bool read_call(struct pt_regs *regs, struct call *call)
 // implied says whether the personality makes executable what is only to be read.
 static __always_inline bool implied(struct task_struct *task, u64 protection)
 {
-	return protection & PROT_READ && BPF_CORE_READ(task, personality) & READ_IMPLIES_EXEC;
+	return protection & PROT_READ && task->personality & READ_IMPLIES_EXEC;
 }
 
 // judge_mapping lets live what just-in-time compilers do: code written into a
