@@ -363,7 +363,7 @@ func finishAs(command *exec.Cmd) error {
 }
 
 // actOverlay runs a command's file from an overlay of its own, in which the file's
-// folder is the lower layer.
+// folder is the lower layer, on another file system than the upper one.
 func actOverlay(args []string) error {
 	for _, d := range []string{"/shm/upper", "/shm/work", "/shm/merged"} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -374,7 +374,6 @@ func actOverlay(args []string) error {
 	if err := unix.Mount("overlay", "/shm/merged", "overlay", 0, layers); err != nil {
 		return err
 	}
-	defer unix.Unmount("/shm/merged", unix.MNT_DETACH)
 	return finishAs(exec.Command(filepath.Join("/shm/merged", filepath.Base(args[0]))))
 }
 

@@ -293,7 +293,8 @@ func (c *container) stamp(name string) Stamp {
 		c.t.Fatal(err)
 	}
 	defer f.Close()
-	s, err := StampOf(f)
+	var devices Devices
+	s, err := devices.StampOf(c.pid, f)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -142,3 +142,24 @@ func TestWhatIsVerifiedRuns(t *testing.T) {
 		t.Errorf("counted %+v", n)
 	}
 }
+
+// On such an overlay, stat shows another device than the kernel knows.
+func TestVerifiedOnAnOverlayOfSeveralFileSystems(t *testing.T) {
+	l := openLayer(t, nil)
+	c := watched(t, l, strict)
+	c.put("/tmp/x")
+	if got := c.act("overlay", "/tmp/x"); got.Signal != unix.SIGKILL {
+		t.Fatalf("it ended with %+v", got)
+	}
+	c.verify("/shm/merged/x")
+	if got := c.run("/shm/merged/x"); got.Code != 42 {
+		t.Errorf("it ended with %+v", got)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(c.path("/shm/merged/x"), &st); err != nil {
+		t.Fatal(err)
+	}
+	if stamp := c.stamp("/shm/merged/x"); stamp == StampOfStat(&st) {
+		t.Error("stat shows the superblock's device: this test has lost its point")
+	}
+}

@@ -71,10 +71,11 @@ func TestKilledAndTakenOver(t *testing.T) {
 	if got := c.run("/tmp/x"); got.Signal != unix.SIGKILL {
 		t.Errorf("without a guard, it ended with %+v", got)
 	}
-	const all = stormWorkers * stormEach
+	each := stormEach(t)
+	all := stormWorkers * each
 	result := make(chan [2]int)
 	go func() {
-		ran, killed := c.storm(stormEach, "/tmp/x")
+		ran, killed := c.storm(each, "/tmp/x")
 		result <- [2]int{ran, killed}
 	}()
 	for range 3 {
@@ -105,10 +106,10 @@ func TestKilledAndTakenOver(t *testing.T) {
 		t.Errorf("the status is %+v, %v", status, err)
 	}
 	n := c.counters()
-	if n.Killed < all+1 {
+	if n.Killed < uint64(all)+1 {
 		t.Errorf("counted %+v", n)
 	}
-	t.Logf("of %d, %d were counted twice while programs changed", all+1, n.Killed-all-1)
+	t.Logf("of %d, %d were counted twice while programs changed", all+1, n.Killed-uint64(all)-1)
 }
 
 // rename gives the pinned programs the name of another version.

@@ -2,16 +2,29 @@ package bpf
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	stormWorkers = 8
-	stormEach    = 500
-)
+const stormWorkers = 8
+
+// stormEach is how often each worker executes the file: 12500 make the hundred
+// thousand of the figures, which TOUCHSTONE_STORM=12500 gives.
+func stormEach(t testing.TB) int {
+	t.Helper()
+	n := os.Getenv("TOUCHSTONE_STORM")
+	if n == "" {
+		return 500
+	}
+	each, err := strconv.Atoi(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return each
+}
 
 // storm runs the file in a container, again and again.
 func (c *container) storm(each int, args ...string) (ran, killed int) {
@@ -33,16 +46,17 @@ func TestStorm(t *testing.T) {
 	other.put("/tmp/y")
 	done := make(chan outcome)
 	go func() { done <- other.run("/tmp/y") }()
-	ran, killed := c.storm(stormEach, "/tmp/x")
-	const all = stormWorkers * stormEach
+	each := stormEach(t)
+	ran, killed := c.storm(each, "/tmp/x")
+	all := stormWorkers * each
 	if ran != 0 || killed != all {
 		t.Errorf("%d ran and %d were killed of %d", ran, killed, all)
 	}
 	n := c.counters()
-	if n.Killed != all || n.Unverified != all || n.LostVerdicts == 0 {
+	if n.Killed != uint64(all) || n.Unverified != uint64(all) || n.LostVerdicts == 0 {
 		t.Errorf("counted %+v", n)
 	}
-	if err := poll(func() bool { return uint64(len(h.of(c.id)))+n.LostVerdicts == all }); err != nil {
+	if err := poll(func() bool { return uint64(len(h.of(c.id)))+n.LostVerdicts == uint64(all) }); err != nil {
 		t.Errorf("told of %d, lost %d, of %d", len(h.of(c.id)), n.LostVerdicts, all)
 	}
 	// The other's single event is there, whatever the first one made.

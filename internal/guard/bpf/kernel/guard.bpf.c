@@ -33,16 +33,34 @@ static __always_inline u64 first_instruction(void)
 
 // judge_program looks at the file that was executed, where its code is mapped. A
 // program of which no code is mapped from a file runs nothing of its own.
+//
+// In an overlay over an overlay, what is mapped leads to the file of the one below:
+// the upper one's inode is a copy of its size and times, which nobody can forge.
 static __always_inline u8 judge_program(u64 subject, struct task_struct *task, struct file *file, struct seen *seen)
 {
 	struct inode *executed = BPF_CORE_READ(file, f_inode);
 	long err = look(BPF_CORE_READ(task, mm, start_code), seen);
 	if (!err && seen->inode == executed)
 		return judge(subject, seen);
+	struct stamp below = seen->stamp;
+	struct inode *mapped = err ? 0 : seen->inode;
+	bool written = seen->written;
 	see(file, seen);
 	if (!seen->indirect || !seen->nlink)
 		return judge(subject, seen);
-	return err == -EBUSY ? BUSY : ODD;
+	if (!mapped)
+		return err == -EBUSY ? BUSY : ODD;
+	if (below.ino != seen->stamp.ino || below.size != seen->stamp.size ||
+	    below.mtime != seen->stamp.mtime || below.ctime != seen->stamp.ctime)
+		return ODD;
+	seen->inode = mapped; // which is also where the first instruction may lie
+	seen->indirect = 0;
+	seen->written |= written;
+	u8 why = judge(subject, seen);
+	if (why != UNVERIFIED)
+		return why;
+	seen->stamp.dev = below.dev;
+	return judge(subject, seen);
 }
 
 // judge_loader looks at the file whose instruction comes first: the program's
