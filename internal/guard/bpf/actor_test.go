@@ -196,19 +196,34 @@ func actProtect(args []string) error {
 	return unix.Mprotect(area, unix.PROT_READ|unix.PROT_EXEC)
 }
 
-// actSpan makes a range executable of which only a page in the middle is the file's.
+// actSpan makes a range executable of which only the last page is the file's; before
+// it lie so many mappings of other memory.
 func actSpan(args []string) error {
 	f, err := os.Open(args[0])
 	if err != nil {
 		return err
 	}
+	before := 1
+	if len(args) > 1 {
+		if before, err = strconv.Atoi(args[1]); err != nil {
+			return err
+		}
+	}
 	page := os.Getpagesize()
-	area, err := unix.Mmap(-1, 0, 5*page, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON)
+	area, err := unix.Mmap(-1, 0, (before+1)*page, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return err
 	}
-	middle := unsafe.Pointer(&area[2*page])
-	if _, err := unix.MmapPtr(int(f.Fd()), 0, middle, uintptr(page), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_FIXED); err != nil {
+	for i := range before { // so that neighbours are not made one
+		if err := unix.Mprotect(area[i*page:(i+1)*page], unix.PROT_READ|unix.PROT_WRITE*(i%2)); err != nil {
+			return err
+		}
+		if i%2 == 1 {
+			area[i*page] = 1
+		}
+	}
+	last := unsafe.Pointer(&area[before*page])
+	if _, err := unix.MmapPtr(int(f.Fd()), 0, last, uintptr(page), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_FIXED); err != nil {
 		return err
 	}
 	return unix.Mprotect(area, unix.PROT_READ|unix.PROT_EXEC)

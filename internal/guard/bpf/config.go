@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
-	"runtime"
 	"time"
 )
 
@@ -38,9 +37,8 @@ type Config struct {
 	// takes 0.3 to 5 kB. Default 4 MB.
 	Ring int
 	// Rate is how many events a second one subject may fill the buffer with, in the
-	// long run, and Burst how many at once; half as many where it keeps one of two
-	// processors busy. What is above is lost, and counted. Process events and
-	// verdicts have such a share each. Default 5000 and 10000.
+	// long run, and Burst how many at once. What is above is lost, and counted.
+	// Process events and verdicts have such a share each. Default 5000 and 10000.
 	Rate, Burst int
 }
 
@@ -78,13 +76,12 @@ func (c Config) withDefaults() (Config, error) {
 // control is the configuration as the programs read it, but for what they can tell
 // of this host themselves.
 func (c Config) control(h hierarchy) kernelControl {
-	processors := runtime.NumCPU()
-	cost := uint64(time.Second) * uint64(processors) / uint64(c.Rate)
+	cost := uint64(time.Second) / uint64(c.Rate)
 	return kernelControl{
 		Host:      c.Host,
 		Stale:     uint64(c.Stale),
 		Cost:      cost,
-		Burst:     cost * uint64(max(c.Burst/processors, 1)),
+		Burst:     cost * uint64(c.Burst),
 		Plain:     uint64(c.Ring) / 4 * 3,
 		Guard:     uint32(os.Getpid()),
 		Hierarchy: h.index,

@@ -41,6 +41,7 @@ func TestEvasions(t *testing.T) {
 		{name: "mmap", put: "/tmp/x", args: []string{"/actor", actorFlag, "map", "/tmp/x"}},
 		{name: "mprotect", put: "/tmp/x", args: []string{"/actor", actorFlag, "protect", "/tmp/x"}},
 		{name: "mprotect of a range", put: "/tmp/x", args: []string{"/actor", actorFlag, "span", "/tmp/x"}},
+		{name: "mprotect of a range of many mappings", put: "/tmp/x", args: []string{"/actor", actorFlag, "span", "/tmp/x", "3000"}},
 		{name: "reading implies executing", put: "/tmp/x", args: []string{"/actor", actorFlag, "implied", "/tmp/x"}},
 		{name: "mmap of 32 bits", put: "/tmp/x", args: []string{"/bin/narrow"}, code: 32},
 		{name: "old mmap of 32 bits", put: "/tmp/x", args: []string{"/bin/narrow-old"}, code: 32},
@@ -161,5 +162,18 @@ func TestVerifiedOnAnOverlayOfSeveralFileSystems(t *testing.T) {
 	}
 	if stamp := c.stamp("/shm/merged/x"); stamp == StampOfStat(&st) {
 		t.Error("stat shows the superblock's device: this test has lost its point")
+	}
+}
+
+// A range of more mappings than are looked at is said to be unjudged.
+func TestTooManyMappings(t *testing.T) {
+	l := openLayer(t, nil)
+	h := listen(t, l)
+	c := watched(t, l, strict)
+	if got := c.act("span", "/bin/known", "9000"); got.Code != 0 {
+		t.Errorf("it ended with %+v", got)
+	}
+	if e := h.wait(c.id, is(Reported)); e.Why != Busy {
+		t.Errorf("told of it: %+v", e)
 	}
 }

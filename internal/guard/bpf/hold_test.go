@@ -3,6 +3,7 @@ package bpf
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -185,5 +186,55 @@ func TestFirstProcessOfAContainer(t *testing.T) {
 	const pid = "536870912"
 	if got := c.act("unshare", pid, "/actor", actorFlag, "become", "/tmp/x"); got.Signal != unix.SIGKILL {
 		t.Errorf("it ended with %+v", got)
+	}
+}
+
+// What is held when the guard dies does not wait for ever.
+func TestAbandoned(t *testing.T) {
+	l := openLayer(t, func(c *Config) { c.Stale = time.Second })
+	h := listen(t, l)
+	for _, closed := range []bool{false, true} {
+		t.Run("closed="+strconv.FormatBool(closed), func(t *testing.T) {
+			mode := careful
+			mode.Closed = closed
+			c := watched(t, l, mode)
+			c.put("/tmp/x")
+			if err := l.Beat(); err != nil {
+				t.Fatal(err)
+			}
+			result := make(chan outcome, 1)
+			go func() { result <- c.run("/tmp/x") }()
+			e := h.wait(c.id, is(Held))
+			if held, err := l.Held(); err != nil || held[e.Process.PID] != c.id {
+				t.Errorf("held is %v, %v", held, err)
+			}
+			var got outcome
+			if err := poll(func() bool {
+				if err := exec.Command("/bin/true").Run(); err != nil { // that it ends sets the kernel going
+					t.Error(err)
+				}
+				select {
+				case got = <-result:
+					return true
+				default:
+					return false
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			want, code := LetRun, 42
+			if closed {
+				want, code = Killed, -1
+			}
+			if got.Code != code {
+				t.Errorf("it ended with %+v", got)
+			}
+			if e := h.wait(c.id, is(want)); e.Process.Comm != "x" {
+				t.Errorf("told of it: %+v", e)
+			}
+			if held, err := l.Held(); err != nil || len(held) > 0 {
+				t.Errorf("held is still %v, %v", held, err)
+			}
+		})
 	}
 }

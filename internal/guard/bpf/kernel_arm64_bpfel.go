@@ -13,6 +13,11 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type kernelBucket struct {
+	_   structs.HostLayout
+	Due [2]uint64
+}
+
 type kernelControl struct {
 	_         structs.HostLayout
 	Active    uint64
@@ -111,19 +116,20 @@ type kernelSubject struct {
 type kernelTally struct {
 	_      structs.HostLayout
 	Counts [12]uint64
-	Due    [2]uint64
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	kernelMapBuckets        = "buckets"
 	kernelMapCgroups        = "cgroups"
 	kernelMapControls       = "controls"
 	kernelMapDesk           = "desk"
 	kernelMapEvents         = "events"
 	kernelMapHeartbeat      = "heartbeat"
 	kernelMapHeld           = "held"
+	kernelMapHolding        = "holding"
 	kernelMapMountSpaces    = "mount_spaces"
 	kernelMapPidSpaces      = "pid_spaces"
 	kernelMapStamps         = "stamps"
@@ -196,12 +202,14 @@ type kernelProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelMapSpecs struct {
+	Buckets     *ebpf.MapSpec `ebpf:"buckets"`
 	Cgroups     *ebpf.MapSpec `ebpf:"cgroups"`
 	Controls    *ebpf.MapSpec `ebpf:"controls"`
 	Desk        *ebpf.MapSpec `ebpf:"desk"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Heartbeat   *ebpf.MapSpec `ebpf:"heartbeat"`
 	Held        *ebpf.MapSpec `ebpf:"held"`
+	Holding     *ebpf.MapSpec `ebpf:"holding"`
 	MountSpaces *ebpf.MapSpec `ebpf:"mount_spaces"`
 	PidSpaces   *ebpf.MapSpec `ebpf:"pid_spaces"`
 	Stamps      *ebpf.MapSpec `ebpf:"stamps"`
@@ -240,12 +248,14 @@ func (o *kernelObjects) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelMaps struct {
+	Buckets     *ebpf.Map `ebpf:"buckets"`
 	Cgroups     *ebpf.Map `ebpf:"cgroups"`
 	Controls    *ebpf.Map `ebpf:"controls"`
 	Desk        *ebpf.Map `ebpf:"desk"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Heartbeat   *ebpf.Map `ebpf:"heartbeat"`
 	Held        *ebpf.Map `ebpf:"held"`
+	Holding     *ebpf.Map `ebpf:"holding"`
 	MountSpaces *ebpf.Map `ebpf:"mount_spaces"`
 	PidSpaces   *ebpf.Map `ebpf:"pid_spaces"`
 	Stamps      *ebpf.Map `ebpf:"stamps"`
@@ -255,12 +265,14 @@ type kernelMaps struct {
 
 func (m *kernelMaps) Close() error {
 	return _KernelClose(
+		m.Buckets,
 		m.Cgroups,
 		m.Controls,
 		m.Desk,
 		m.Events,
 		m.Heartbeat,
 		m.Held,
+		m.Holding,
 		m.MountSpaces,
 		m.PidSpaces,
 		m.Stamps,

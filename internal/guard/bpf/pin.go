@@ -78,6 +78,7 @@ func size(spec *ebpf.CollectionSpec, c Config) error {
 		kernelMapPidSpaces:   c.Subjects,
 		kernelMapStamps:      c.Subjects,
 		kernelMapTallies:     c.Subjects,
+		kernelMapBuckets:     c.Subjects,
 		kernelMapEvents:      c.Ring,
 	}
 	for name, n := range sizes {
@@ -100,7 +101,7 @@ func layoutOf(spec *ebpf.CollectionSpec) string {
 			fmt.Fprintln(h, name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
 		}
 	}
-	for _, name := range []string{"control", "subject", "stamp", "tally", "event"} {
+	for _, name := range []string{"control", "subject", "stamp", "tally", "bucket", "pid_space", "event"} {
 		var s *btf.Struct
 		if err := spec.Types.TypeByName(name, &s); err != nil {
 			fmt.Fprintln(h, name, err)

@@ -63,12 +63,17 @@ func (l *Layer) prepare(subject uint64) error {
 	} else if err != nil {
 		return err
 	}
-	empty := make([]kernelTally, ebpf.MustPossibleCPU())
-	err := l.maps[kernelMapTallies].Update(subject, empty, ebpf.UpdateNoExist)
-	if errors.Is(err, ebpf.ErrKeyExist) {
-		return nil
+	processors, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
 	}
-	return err
+	for m, empty := range map[string]any{kernelMapTallies: make([]kernelTally, processors), kernelMapBuckets: kernelBucket{}} {
+		err := l.maps[m].Update(subject, empty, ebpf.UpdateNoExist)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // wantForks has forks looked at only while some subject wants them.
@@ -107,7 +112,7 @@ func (l *Layer) Unwatch(subject uint64) error {
 		dropValue[uint64](l.maps[kernelMapMountSpaces], subject),
 		dropValue[kernelPidSpace](l.maps[kernelMapPidSpaces], subject),
 	}
-	for _, m := range []string{kernelMapSubjects, kernelMapStamps, kernelMapTallies} {
+	for _, m := range []string{kernelMapSubjects, kernelMapStamps, kernelMapTallies, kernelMapBuckets} {
 		if err := l.maps[m].Delete(subject); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			errs = append(errs, err)
 		}
@@ -196,6 +201,22 @@ func byValue[K comparable](m *ebpf.Map) (map[uint64][]K, error) {
 	}
 	if err := entries.Err(); err != nil {
 		return nil, fmt.Errorf("reading how subjects are told: %w", err)
+	}
+	return all, nil
+}
+
+// Held returns the processes that wait to be judged, by PID, with their subjects:
+// those that an earlier guard did not come to are among them.
+func (l *Layer) Held() (map[int]uint64, error) {
+	all := make(map[int]uint64)
+	var pid uint32
+	var subject uint64
+	entries := l.maps[kernelMapHeld].Iterate()
+	for entries.Next(&pid, &subject) {
+		all[int(pid)] = subject
+	}
+	if err := entries.Err(); err != nil {
+		return nil, fmt.Errorf("reading what is held: %w", err)
 	}
 	return all, nil
 }

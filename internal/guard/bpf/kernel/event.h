@@ -7,16 +7,19 @@
 #define PATH_DEPTH 32
 #define NAME_BYTES 256 // NAME_MAX and its end
 
-// admit takes one event's share of the subject's bucket on this processor, so that
-// a flood of one subject leaves room for the others.
-static __always_inline bool admit(const struct control *c, struct tally *tally, bool verdict, u64 now)
+// admit takes one event's share of the subject's bucket, so that a flood of one
+// subject leaves room for the others. Two processors at once may both get the last.
+static __always_inline bool admit(const struct control *c, u64 subject, bool verdict, u64 now)
 {
-	u64 *due = &tally->due[verdict];
+	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &subject);
+	if (!bucket)
+		return false;
+	u64 *due = &bucket->due[verdict];
 	if (*due + c->burst < now)
 		*due = now - c->burst;
 	if (*due + c->cost > now)
 		return false;
-	*due += c->cost;
+	__sync_fetch_and_add(due, c->cost);
 	return true;
 }
 
@@ -130,7 +133,7 @@ __noinline int tell(struct news *news)
 		return 0;
 	bool verdict = news->verdict != FINE;
 	u64 now = bpf_ktime_get_boot_ns();
-	if (!admit(c, tally, verdict, now) ||
+	if (!admit(c, news->subject, verdict, now) ||
 	    (!verdict && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > c->plain))
 		goto lost;
 

@@ -75,6 +75,16 @@ static __always_inline u8 judge_loader(u64 subject, struct inode *program, struc
 	return judge(subject, seen);
 }
 
+static __always_inline bool let_go(u32 pid)
+{
+	u32 zero = 0;
+	u64 *many = bpf_map_lookup_elem(&holding, &zero);
+	if (!many || bpf_map_delete_elem(&held, &pid))
+		return false;
+	__sync_fetch_and_add(many, -1);
+	return true;
+}
+
 SEC("tp_btf/sched_process_exec")
 int on_exec(u64 *ctx)
 {
@@ -130,15 +140,46 @@ int on_fork(u64 *ctx)
 	return 0;
 }
 
+// abandon does with one that is held what its subject wants while there is no guard.
+static long abandon(void *map, u32 *key, u64 *value, void *context)
+{
+	u32 pid = *key;
+	u64 subject = *value;
+	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
+	struct tally *tally = bpf_map_lookup_elem(&tallies, &subject);
+	if (!bpf_task_from_pid || !bpf_task_release || !bpf_send_signal_task || !let_go(pid))
+		return 0;
+	struct task_struct *task = bpf_task_from_pid(pid);
+	if (!task)
+		return 0;
+	bool closed = s && s->closed;
+	struct news news = {.subject = subject, .kind = EXEC, .why = UNVERIFIED, .verdict = closed ? KILLED : LET_RUN};
+	if (bpf_send_signal_task(task, closed ? SIGKILL : SIGCONT, PIDTYPE_TGID, 0))
+		news.verdict = UNSTOPPED;
+	bpf_probe_read_kernel(&news.task, sizeof(news.task), &task);
+	if (tally)
+		count(tally, news.verdict == KILLED ? COUNT_KILLED : news.verdict == LET_RUN ? COUNT_LET_RUN : COUNT_UNSTOPPED);
+	tell(&news);
+	bpf_task_release(task);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int on_exit(u64 *ctx)
 {
 	struct task_struct *task = current_task();
 	bool last = ctx[1];
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
-	if (!control_in_turn() || !last)
+	struct control *c = control_in_turn();
+	if (!c || !last)
 		return 0;
-	bpf_map_delete_elem(&held, &pid);
+	u32 zero = 0;
+	u64 *many = bpf_map_lookup_elem(&holding, &zero);
+	if (many && *many) {
+		let_go(pid);
+		if (!attended(c))
+			bpf_for_each_map_elem(&held, abandon, 0, 0);
+	}
 	u64 subject = subject_of((u64)task);
 	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
 	if (!s || !s->exits)
@@ -163,7 +204,7 @@ int on_signal(u64 *ctx)
 	if (!c || !subject)
 		return 0;
 	if (c->guard == bpf_get_current_pid_tgid() >> 32) {
-		bpf_map_delete_elem(&held, &pid);
+		let_go(pid);
 		return 0;
 	}
 	struct news news = {.subject = *subject, .kind = EXEC, .why = CONTINUED, .verdict = UNSTOPPED};
@@ -228,8 +269,8 @@ int on_call(u64 *ctx)
 		return 0;
 	count(tally, COUNT_MAPPINGS);
 
-	struct seen seen = {};
 	if (call.map) {
+		struct seen seen = {};
 		if ((u64)result > -4096ull || call.flags & MAP_ANONYMOUS)
 			return 0;
 		u8 why = judge_new_mapping(subject, task, &call, result, &seen, tally);
@@ -237,17 +278,9 @@ int on_call(u64 *ctx)
 		return 0;
 	}
 	// A call that failed half way has changed what lies before.
-	u64 address = call.address, end = call.address + call.length;
-	for (int i = 0; i < AREAS && address < end; i++) {
-		long err = look(address, &seen);
-		if (err && err != -EBUSY)
-			return 0;
-		u8 why = err ? BUSY : judge_mapping(subject, &seen, tally);
-		if (why != VERIFIED) {
-			finish(c, subject, s, tally, task, &seen, address, why, answer);
-			return 0;
-		}
-		address = seen.end;
-	}
+	struct range range = {.subject = subject, .address = call.address, .end = call.address + call.length, .tally = tally};
+	if (bpf_loop(AREAS, judge_area, &range, 0) == AREAS)
+		range.why = BUSY;
+	finish(c, subject, s, tally, task, &range.seen, range.address, range.why, answer);
 	return 0;
 }

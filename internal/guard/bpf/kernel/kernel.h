@@ -297,4 +297,6 @@ enum pid_type {
 };
 
 // Since 6.13. It sends the signal to the task's process, later if it must.
+extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak; // since 6.2
+extern void bpf_task_release(struct task_struct *task) __ksym __weak;
 extern int bpf_send_signal_task(struct task_struct *task, int signal, enum pid_type type, u64 value) __ksym __weak;

@@ -86,10 +86,14 @@ enum count {
 	COUNTS,
 };
 
-// A tally is one subject's on one processor. due is when, by the bucket's clock,
-// the next event may come: of process events, and of verdicts.
+// A tally is one subject's on one processor.
 struct tally {
 	u64 counts[COUNTS];
+};
+
+// A bucket is one subject's share of the ring: when, by the bucket's clock, the next
+// event may come, of process events and of verdicts.
+struct bucket {
 	u64 due[2];
 };
 
@@ -97,7 +101,7 @@ struct control {
 	u64 active;    // the generation of programs that acts; others stand by
 	u64 host;      // the subject of what is in no other; 0: none
 	u64 stale;     // nanoseconds without a beat after which nobody is there
-	u64 cost;      // nanoseconds of a bucket that one event takes, per processor
+	u64 cost;      // nanoseconds of a bucket that one event takes
 	u64 burst;     // nanoseconds that a bucket holds
 	u64 plain;     // bytes in the ring above which only verdicts enter it
 	u64 mount;     // the host's own mount namespace
@@ -223,6 +227,14 @@ struct {
 	__type(value, u64);
 } held SEC(".maps");
 
+// How many of them there are, or somewhat more.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} holding SEC(".maps");
+
 // The stamps verified, one map a subject, so that none can fill another's.
 struct verified {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -247,6 +259,14 @@ struct {
 	__type(key, u64);
 	__type(value, struct tally);
 } tallies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, u64);
+	__type(value, struct bucket);
+} buckets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

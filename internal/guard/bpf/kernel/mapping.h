@@ -5,7 +5,7 @@
 #include "file.h"
 #include "event.h"
 
-#define AREAS 32 // looked at in one mprotect
+#define AREAS 4096 // looked at in one mprotect
 
 #if defined(__TARGET_ARCH_x86)
 #define TS_COMPAT 2
@@ -161,4 +161,26 @@ static __always_inline void finish(const struct control *c, u64 subject, const s
 	news.verdict = act(task, c, subject, s, tally, answer);
 	if (news.verdict != FINE)
 		tell(&news);
+}
+
+struct range {
+	u64 subject;
+	u64 address;
+	u64 end;
+	struct tally *tally;
+	struct seen seen;
+	u8 why;
+};
+
+// judge_area looks at the mapping at the beginning of the range, and takes it off.
+static long judge_area(u32 index, struct range *range)
+{
+	long err = look(range->address, &range->seen);
+	if (err && err != -EBUSY)
+		return 1; // nothing is there, and the call has failed here
+	range->why = err ? BUSY : judge_mapping(range->subject, &range->seen, range->tally);
+	if (range->why != VERIFIED)
+		return 1;
+	range->address = range->seen.end;
+	return range->address >= range->end;
 }
