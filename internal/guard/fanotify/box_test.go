@@ -62,7 +62,7 @@ func TestMain(m *testing.M) {
 	case name == "helper", strings.HasPrefix(name, "evil"), strings.HasPrefix(name, "copy"):
 		os.Exit(help(os.Args[1:]))
 	case role != "":
-		os.Exit(guardInBox(role))
+		os.Exit(guardInBox())
 	}
 	os.Exit(m.Run())
 }

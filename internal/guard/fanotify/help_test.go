@@ -242,9 +242,3 @@ func mountStorm(dir, times string) error {
 	}
 	return nil
 }
-
-// guardInBox is a whole guard as a process of its own, for tests that kill it.
-func guardInBox(role string) int {
-	fmt.Println("no such role:", role)
-	return 2
-}

@@ -42,11 +42,12 @@ type job struct {
 
 const (
 	slice = 4 << 20 // bytes that are hashed before another subject has its turn
-	// longest is how often Bound a file is read on after its event has been answered,
-	// so that the next time it is known.
-	longest = 30
-	// leaseTime is how long writers are kept away after an exec was let go.
-	leaseTime = 20 * time.Millisecond
+	// longest is how long a file is read on after its event has been answered, so that
+	// the next time it is known.
+	longest = time.Minute
+	// leaseTime is about how long writers are kept away from what was let go and is
+	// not executed yet.
+	leaseTime = 16 * time.Millisecond
 	// settled is how old the last change of a file must be before its stamp tells it
 	// apart: two changes within one tick of the kernel's clock have one time.
 	settled = 50 * time.Millisecond
@@ -91,6 +92,20 @@ func (j *job) tell(allow bool) (first, delivered bool) {
 	return true, delivered
 }
 
+// conclude is tell for a worker, which needs the file no more: who is let go may want
+// to unmount at once. The descriptor's number, which is the event's name, stays
+// taken. A lease stays with the file until the program has been executed.
+func (j *job) conclude(allow bool) (first, delivered bool) {
+	if j.leased && allow && j.kind == touchstone.ExecuteProgram {
+		return j.tell(allow)
+	}
+	j.leased = false
+	if j.holders.Load() == 1 && j.timer != nil && j.timer.Stop() {
+		_ = unix.Dup3(j.layer.stop, j.event.fd, unix.O_CLOEXEC) // then the file is only closed later
+	}
+	return j.tell(allow)
+}
+
 // giveUp answers by the fail setting.
 func (j *job) giveUp(why string) {
 	first, _ := j.tell(!j.subject.failClosed.Load())
@@ -120,17 +135,30 @@ func (j *job) release() {
 	if j.holders.Add(-1) > 0 {
 		return
 	}
-	fd := j.event.fd
 	if j.leased {
-		time.AfterFunc(leaseTime, func() { _ = unix.Close(fd) })
+		j.untilExecuted(time.Millisecond)
 		return
 	}
-	_ = unix.Close(fd)
+	_ = unix.Close(j.event.fd)
+}
+
+// untilExecuted keeps the lease until the process runs the program, when the kernel
+// itself keeps writers away, or is gone, or for leaseTime.
+func (j *job) untilExecuted(pause time.Duration) {
+	time.AfterFunc(pause, func() {
+		var st unix.Statx_t
+		err := statAt(unix.AT_FDCWD, appendProc(nil, j.event.pid, "/exe\x00"), atNoSync, unix.STATX_BASIC_STATS, &st)
+		if err == nil && (st.Ino != j.stamp.Ino || unix.Mkdev(st.Dev_major, st.Dev_minor) != j.stamp.Dev) && pause < leaseTime {
+			j.untilExecuted(2 * pause)
+			return
+		}
+		_ = unix.Close(j.event.fd)
+	})
 }
 
 // finish ends the job; what has no answer yet is allowed.
 func (j *job) finish() {
-	j.tell(true)
+	j.conclude(true)
 	if j.timer != nil {
 		j.timer.Stop()
 	}
@@ -253,7 +281,7 @@ func (j *job) hash(buf []byte) next {
 		_, _ = j.sum.Write(buf[:n]) // a hash never fails
 		j.read += int64(n)
 	}
-	if time.Since(j.begun) > longest*j.layer.cfg.Bound {
+	if time.Since(j.begun) > longest+j.layer.cfg.Bound {
 		return stepDone
 	}
 	return stepAgain
@@ -299,12 +327,12 @@ func (j *job) lasting() bool {
 // decide answers by what was found out.
 func (j *job) decide(v verdict) {
 	if v.known {
-		first, delivered := j.tell(true)
-		if first && delivered && j.event.isExec() && j.leased && j.layer.cfg.After != nil {
-			j.layer.cfg.After(j.subject.ID, j.event.pid, j.stamp)
-		}
 		if !j.event.isExec() {
 			j.layer.dontAsk(j.event.fd, j.place, &j.stamp)
+		}
+		first, delivered := j.conclude(true)
+		if first && delivered && j.event.isExec() && j.leased && j.layer.cfg.After != nil {
+			j.layer.cfg.After(j.subject.ID, j.event.pid, j.stamp)
 		}
 		return
 	}
@@ -315,7 +343,7 @@ func (j *job) decide(v verdict) {
 	a.Late, a.Allowed = j.answered, j.allowed
 	j.answer.Unlock()
 	answer := j.layer.cfg.Judge.Unknown(a)
-	first, delivered := j.tell(!answer.Deny)
+	first, delivered := j.conclude(!answer.Deny)
 	if first && answer.After != nil {
 		answer.After(delivered)
 	}

@@ -12,11 +12,11 @@ import (
 
 // counts are raised by everybody and only read by Status.
 type counts struct {
-	execs, opens, foreign    atomic.Uint64 // events: of subjects; of nobody
-	allowed, denied          atomic.Uint64
-	hashed                   atomic.Uint64
-	unjudged, gone, failed   atomic.Uint64 // by the fail setting; nobody waited; not readable
-	overflows, stalls        atomic.Uint64
+	execs, opens, foreign  atomic.Uint64 // events: of subjects; of nobody
+	allowed, denied        atomic.Uint64
+	hashed                 atomic.Uint64
+	unjudged, gone, failed atomic.Uint64 // by the fail setting; nobody waited; not readable
+	overflows, stalls      atomic.Uint64
 }
 
 // batch is how many events are taken at once. Each has its descriptor opened by the
@@ -26,7 +26,11 @@ const batch = 16
 // reader is what one loop works with, so that nothing is allocated for an event.
 type reader struct {
 	*Layer
-	buf  [batch * 32]byte
+	buf [batch * 32]byte
+	// hand holds the descriptors, plus one, of events that are read and not answered, by
+	// their place in buf. Whoever takes one out answers it: this loop, or the watchdog.
+	hand [batch]atomic.Int32
+	at   int // the place of the one that is looked at
 	st   unix.Statx_t
 	exe  unix.Statx_t
 	name []byte
@@ -41,6 +45,8 @@ func (l *Layer) loop() {
 	// Everything that runs on the node may wait for this thread.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -10) // without the right it is only slower
 	r := &reader{Layer: l}
+	l.readers.Store(r, true)
+	defer l.readers.Delete(r)
 	for !l.closed.Load() {
 		n, err := unix.Read(l.ask, r.buf[:])
 		l.beat.Add(1)
@@ -64,13 +70,23 @@ func (l *Layer) wait(group int) {
 }
 
 func (r *reader) events(b []byte) {
-	for len(b) > 0 {
+	var all [batch]event
+	n := 0
+	for len(b) > 0 && n < batch {
 		e, rest, err := nextEvent(b)
 		if err != nil {
 			r.cfg.Log.Error("reading fanotify events", "error", err)
-			return
+			break
 		}
 		b = rest
+		all[n] = e
+		if e.isAsked() {
+			r.hand[n].Store(int32(e.fd) + 1)
+		}
+		n++
+	}
+	for i, e := range all[:n] {
+		r.at = i
 		switch {
 		case e.mask&unix.FAN_Q_OVERFLOW != 0:
 			r.counts.overflows.Add(1)
@@ -115,16 +131,26 @@ func (r *reader) asked(e event) {
 		r.allow(e)
 		return
 	}
+	if r.hand[r.at].Swap(0) == 0 { // the watchdog has answered
+		_ = unix.Close(e.fd)
+		return
+	}
 	r.queue.submit(e, at, stamp, r.st.Nlink)
 }
 
-// allow answers before it closes: until then the descriptor's number is the event's name.
+// allow closes before it answers: who is let go may want to unmount at once. Until
+// the answer the descriptor's number is the event's name, but new events, which
+// could get the same one, are read by this loop alone.
 func (r *reader) allow(e event) {
+	if r.hand[r.at].Swap(0) == 0 { // the watchdog has answered
+		_ = unix.Close(e.fd)
+		return
+	}
 	r.counts.allowed.Add(1)
+	_ = unix.Close(e.fd)
 	if !respond(r.ask, e.fd, true) {
 		r.counts.gone.Add(1)
 	}
-	_ = unix.Close(e.fd)
 }
 
 // execKnown reports whether the file is known by its stamp alone, and cannot be
@@ -146,7 +172,7 @@ func (l *Layer) watchdog() {
 		l.pause(period)
 		l.queue.replaceHung()
 		beat := l.beat.Load()
-		if beat != last || !l.readable() {
+		if beat != last || !l.readable() && !l.holds() {
 			last, still = beat, 0
 			continue
 		}
@@ -155,10 +181,23 @@ func (l *Layer) watchdog() {
 		}
 		l.counts.stalls.Add(1)
 		l.cfg.Log.Error("the fanotify loop stands still; answering in its place")
-		l.cfg.Trouble(0, "the loop that answers execs stood still; what waited was answered by the fail settings")
+		l.cfg.Trouble(0, "the loop that answers executions stands still; they are answered by the fail settings until it goes on")
+		l.standIn(last)
+		last, still = l.beat.Load(), 0
+	}
+}
+
+// standIn answers until the loop goes on, or another can be started: the first may
+// never come back from the kernel.
+func (l *Layer) standIn(last uint64) {
+	const tick, patience = 10 * time.Millisecond, 200
+	for n := 0; l.beat.Load() == last && !l.closed.Load(); n++ {
+		l.answerHeld()
 		l.drain()
-		if still == 4 {
-			l.run(l.loop) // the first may never come back from the kernel
+		l.pause(tick)
+		if n == patience {
+			l.run(l.loop)
+			return
 		}
 	}
 }
@@ -169,10 +208,35 @@ func (l *Layer) readable() bool {
 	return err == nil && n > 0
 }
 
+// holds reports whether loops have read events that are not answered.
+func (l *Layer) holds() (held bool) {
+	l.readers.Range(func(r, _ any) bool {
+		for i := range r.(*reader).hand {
+			held = held || r.(*reader).hand[i].Load() != 0
+		}
+		return !held
+	})
+	return held
+}
+
+// answerHeld answers what loops have read and not answered. The descriptors are
+// theirs to close.
+func (l *Layer) answerHeld() {
+	l.readers.Range(func(r, _ any) bool {
+		for i := range r.(*reader).hand {
+			if fd := int(r.(*reader).hand[i].Swap(0)) - 1; fd >= 0 {
+				l.counts.unjudged.Add(1)
+				respond(l.ask, fd, !l.failsClosed(event{fd: fd}))
+			}
+		}
+		return true
+	})
+}
+
 // drain answers everything that waits by the fail settings. It waits for no lock:
 // where it cannot tell whose an event is, it allows.
 func (l *Layer) drain() {
-	var buf [batch * 32]byte
+	var buf [batch * eventSize]byte
 	for {
 		n, err := unix.Read(l.ask, buf[:])
 		if err != nil || n <= 0 {

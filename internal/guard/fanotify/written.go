@@ -3,6 +3,7 @@
 package fanotify
 
 import (
+	"runtime"
 	"strings"
 	"sync"
 
@@ -68,8 +69,11 @@ func (g *gathered) take() map[uint64]*writes {
 	return all
 }
 
-// told reads the events of the second group.
+// told reads the events of the second group. While it has a file open, its file
+// system cannot be unmounted: hence a thread of its own, and quickly.
 func (l *Layer) told() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	buf := make([]byte, 64*eventSize)
 	for !l.closed.Load() {
 		n, err := unix.Read(l.tell, buf)
