@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,13 +42,19 @@ func TestAStormOfUnknownPrograms(t *testing.T) {
 
 func TestWhatChangesWhileItIsExecuted(t *testing.T) {
 	b := newBox(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the program that tells its content by its status is for amd64")
+	}
+	for _, target := range []string{"/evil", "/tmp/evil", "/vol/evil"} {
+		if out := b.must("/helper flip " + target); strings.Contains(out, "evil 0\n") {
+			t.Errorf("%s: unguarded %s", target, out)
+		}
+	}
 	_, _ = start(t, func(cfg *Config, _ *court) { cfg.Bound = 10 * time.Second }, b)
 	for _, target := range []string{"/evil", "/tmp/evil", "/vol/evil"} {
-		// What /bin/true has as its last byte is changed, and changed back.
-		b.must("cp /bin/true /root/bad; printf '\\377' | dd of=/root/bad bs=1 seek=$(( $(cat /bin/true | perl -e '$n += length while <>; print $n') - 1 )) conv=notrunc 2>/dev/null")
-		out := b.must("/helper flip /bin/true /root/bad " + target)
+		out := b.must("/helper flip " + target)
 		t.Log(target, out)
-		if !strings.Contains(out, "evil 0\n") {
+		if !strings.Contains(out, "evil 0\n") || strings.Contains(out, "ran 0") {
 			t.Errorf("%s: %s", target, out)
 		}
 	}

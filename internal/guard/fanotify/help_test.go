@@ -82,9 +82,11 @@ func helpWith(args []string) error {
 		time.Sleep(d)
 		return f.Close()
 	case "flip": // execute a file whose content changes all the time
-		return flip(args[1], args[2], args[3])
+		return flip(args[1])
 	case "storm":
 		return storm(args[1], args[2], args[3:])
+	case "time":
+		return timed(args[1], args[2], args[3])
 	case "opens":
 		return openStorm(args[1], args[2])
 	case "mounts":
@@ -125,18 +127,10 @@ func patch(path string) error {
 	return unix.Munmap(mem)
 }
 
-// flip writes the two contents to the target in turn while it executes it, and says
-// how often which of them ran: the second one ends with 7.
-func flip(good, bad, target string) error {
-	a, err := os.ReadFile(good)
-	if err != nil {
-		return err
-	}
-	b, err := os.ReadFile(bad)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(target, a, 0o755); err != nil {
+// flip changes the status of a tiny program to 7 and back all the time while it is
+// executed, and says how often it ran with which.
+func flip(target string) error {
+	if err := os.WriteFile(target, tinyProgram(0), 0o755); err != nil {
 		return err
 	}
 	var done atomic.Bool
@@ -145,34 +139,27 @@ func flip(good, bad, target string) error {
 	go func() {
 		defer writer.Done()
 		for !done.Load() {
-			for _, data := range [][]byte{b, a} {
+			for _, status := range []byte{7, 0} {
 				if f, err := os.OpenFile(target, os.O_WRONLY, 0); err == nil {
-					_, _ = f.WriteAt(data[len(data)-1:], int64(len(data)-1))
+					_, _ = f.WriteAt([]byte{status}, tinyStatus)
 					_ = f.Close()
 				}
 			}
 		}
 	}()
-	ran, evil := 0, 0
-	for range 300 {
+	ran := make(map[int]int)
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
 		pid, err := syscall.ForkExec(target, []string{"evil"}, &syscall.ProcAttr{Env: []string{}})
 		if err != nil {
 			continue
 		}
-		// What is executed cannot be written to: this is what runs.
-		now, err := os.ReadFile(fmt.Sprintf("/proc/%d/exe", pid))
 		var ws syscall.WaitStatus
 		_, _ = syscall.Wait4(pid, &ws, 0, nil)
-		if err == nil && len(now) == len(b) {
-			ran++
-			if now[len(now)-1] == b[len(b)-1] {
-				evil++
-			}
-		}
+		ran[ws.ExitStatus()]++
 	}
 	done.Store(true)
 	writer.Wait()
-	fmt.Printf("ran %d, evil %d\n", ran, evil)
+	fmt.Printf("ran %d, evil %d\n", ran[0], ran[7])
 	return nil
 }
 
@@ -200,6 +187,41 @@ func storm(times, workers string, argv []string) error {
 	}
 	wg.Wait()
 	fmt.Printf("ran %d\n", ran.Load())
+	return nil
+}
+
+// timed does something many times in one thread, and prints the nanoseconds.
+func timed(what, times, path string) error {
+	n, _ := strconv.Atoi(times)
+	begun := time.Now()
+	for i := range n {
+		switch what {
+		case "exec":
+			pid, err := syscall.ForkExec(path, []string{path}, &syscall.ProcAttr{Env: []string{}})
+			if err != nil {
+				return err
+			}
+			var ws syscall.WaitStatus
+			_, _ = syscall.Wait4(pid, &ws, 0, nil)
+		case "fresh": // a change of the file that changes no content
+			if err := os.Chmod(path, 0o755-os.FileMode(i&1)); err != nil {
+				return err
+			}
+			pid, err := syscall.ForkExec(path, []string{path}, &syscall.ProcAttr{Env: []string{}})
+			if err != nil {
+				return err
+			}
+			var ws syscall.WaitStatus
+			_, _ = syscall.Wait4(pid, &ws, 0, nil)
+		case "open":
+			fd, err := unix.Open(path, unix.O_RDONLY, 0)
+			if err != nil {
+				return err
+			}
+			_ = unix.Close(fd)
+		}
+	}
+	fmt.Println(time.Since(begun).Nanoseconds())
 	return nil
 }
 

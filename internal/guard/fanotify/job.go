@@ -48,9 +48,6 @@ const (
 	// leaseTime is about how long writers are kept away from what was let go and is
 	// not executed yet.
 	leaseTime = 16 * time.Millisecond
-	// settled is how old the last change of a file must be before its stamp tells it
-	// apart: two changes within one tick of the kernel's clock have one time.
-	settled = 50 * time.Millisecond
 	// mostChanges is how often a file is read again because it changed meanwhile.
 	mostChanges = 3
 )
@@ -305,7 +302,7 @@ func (j *job) hashed() next {
 	v := verdict{hashed: true}
 	j.sum.Sum(v.sum[:0])
 	v.known = j.layer.cfg.Judge.Has(j.subject.ID, j.stamp.Size, v.sum)
-	if j.lasting() {
+	if (j.leased || j.layered(&j.stamp)) && j.lasting(&j.stamp, j.layer.cfg.Now()) {
 		j.subject.verdicts.put(j.stamp, v)
 	}
 	if v.known {
@@ -313,15 +310,6 @@ func (j *job) hashed() next {
 	}
 	j.decide(v)
 	return stepDone
-}
-
-// lasting reports whether the stamp will tell this content from any other.
-func (j *job) lasting() bool {
-	if j.layered(&j.stamp) {
-		return true
-	}
-	age := j.layer.cfg.Now().UnixNano() - max(j.stamp.Ctime, j.stamp.Mtime)
-	return j.steady && j.leased && age > int64(settled)
 }
 
 // decide answers by what was found out.

@@ -210,6 +210,7 @@ func (l *Layer) Forget(id uint64) {
 	if s := l.table.subject(id); s != nil {
 		s.verdicts.clear()
 		s.programs.clear()
+		s.data.clear()
 		l.flush()
 	}
 }

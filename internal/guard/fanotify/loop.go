@@ -195,11 +195,22 @@ func (l *Layer) standIn(last uint64) {
 		l.answerHeld()
 		l.drain()
 		l.pause(tick)
-		if n == patience {
+		if n == patience && l.loops() < mostLoops {
 			l.run(l.loop)
 			return
 		}
 	}
+}
+
+// mostLoops bounds the threads that hang in the kernel.
+const mostLoops = 4
+
+func (l *Layer) loops() (n int) {
+	l.readers.Range(func(_, _ any) bool {
+		n++
+		return true
+	})
+	return n
 }
 
 func (l *Layer) readable() bool {

@@ -19,9 +19,10 @@ func (l *Layer) plan(sp *space, line *mountLine, host map[uint64]bool, served bo
 	m := &mount{id: line.id, super: unix.Mkdev(uint32(line.dev>>32), uint32(line.dev)), point: line.point}
 	m.subject = s
 	m.steady = !isMemory(line.kind)
-	// Opening a device that this process may not open would deny it to everybody: in
-	// /dev only execs are asked about.
-	m.opens = s.opens.Load() && line.point != "/dev"
+	// What this process may not open is denied to whoever wants to: the devices in
+	// /dev, for one.
+	m.execOnly = line.point == "/dev" || isRemote(line.kind)
+	m.opens = s.opens.Load() && !m.execOnly
 	switch {
 	case !holdsFiles(line.kind):
 		m.problem = "no programs lie on " + line.kind

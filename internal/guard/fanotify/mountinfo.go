@@ -91,6 +91,16 @@ func isServed(kind string) bool {
 	return kind == "fuse" || kind == "fuseblk" || strings.HasPrefix(kind, "fuse.") || kind == "9p" || kind == "virtiofs"
 }
 
+// isRemote reports whether files of a kind of file system may be closed even to root
+// (root_squash). What this process may not open, the kernel denies to who waits.
+func isRemote(kind string) bool {
+	switch kind {
+	case "nfs", "nfs4", "cifs", "smb3", "ceph", "afs", "lustre", "glusterfs":
+		return true
+	}
+	return isServed(kind)
+}
+
 // isMemory reports whether files of a kind of file system are changed through a
 // mapping without any of their times being changed.
 func isMemory(kind string) bool { return kind == "tmpfs" || kind == "ramfs" || kind == "devtmpfs" }

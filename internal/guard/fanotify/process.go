@@ -47,6 +47,9 @@ func (r *reader) openHarmless(e event, at place, s *Stamp) bool {
 	if !ok || interpreter != "" {
 		return false
 	}
+	if _, ok := at.subject.data.get(*s); ok {
+		return true
+	}
 	n, err := readNow(e.fd, r.head[:])
 	if err != nil || n == len(r.head) && r.head == elf {
 		return false
@@ -106,6 +109,9 @@ func (j *job) isCode() bool {
 	}
 	var head [4]byte
 	if n, _ := readAt(j.event.fd, head[:], 0); interpreter == "" && (n < len(head) || head != elf) {
+		if j.lasting(&j.stamp, j.layer.cfg.Now()) {
+			j.subject.data.put(j.stamp, struct{}{})
+		}
 		return false
 	}
 	base := path.Base(file)

@@ -132,7 +132,7 @@ func (l *Layer) reask(sp *space) error {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
 	for id, m := range sp.mounts {
-		if m.scope == scopeNone || m.point == "/dev" {
+		if m.scope == scopeNone || m.execOnly {
 			continue
 		}
 		fd, err := reach(sp.root, m.point, m.id)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +27,7 @@ type subject struct {
 
 	verdicts cache[verdict]
 	programs cache[string]
+	data     cache[struct{}] // files that are no libraries
 
 	// Of the queue, under its lock.
 	line   []*job
@@ -57,6 +59,13 @@ type filesystem struct {
 // unpacked.
 func (f *filesystem) layered(s *Stamp) bool { return s.Ctime < f.since }
 
+// lasting reports whether a stamp will tell this content from any other. Two changes
+// within one tick of the kernel's clock have one time.
+func (f *filesystem) lasting(s *Stamp, now time.Time) bool {
+	const settled = 50 * time.Millisecond
+	return f.layered(s) || f.steady && now.UnixNano()-max(s.Ctime, s.Mtime) > int64(settled)
+}
+
 // mount is one mount of a subject.
 type mount struct {
 	filesystem
@@ -64,6 +73,7 @@ type mount struct {
 	dev, super uint64 // st_dev of its root; of the file system, which btrfs tells apart
 	point      string
 	scope      scope
+	execOnly   bool   // opens are never asked about
 	problem    string // why there is no mark on it
 }
 
@@ -105,7 +115,7 @@ func (t *table) add(s Subject) (*subject, bool) {
 	n := &subject{Subject: s}
 	n.failClosed.Store(s.FailClosed)
 	n.opens.Store(s.Opens)
-	n.verdicts.half, n.programs.half = 1024, 256
+	n.verdicts.half, n.programs.half, n.data.half = 1024, 256, 512
 	t.subjects[s.ID] = n
 	return n, true
 }
