@@ -44,8 +44,11 @@
 // server's admission and the kubelet know of them. A process that enters a
 // container and executes nothing is seen by the next Resync, as is an SSH
 // connection that runs no command ("ssh -N"); sshd's own sftp server likewise.
-// Graphical logins, and web terminals, are not known as doors. Who came through
-// the API server is not to be seen on the node: the agent joins that.
+// Graphical logins, web terminals, and what systemd starts on a terminal for
+// somebody (systemd-run, machinectl, run0) pass no door that is known; nor does a
+// door by another name. Who changes the root folder to a container's, without
+// entering a namespace, is not in it. Who came through the API server is not to be
+// seen on the node: the agent joins that.
 //
 // Names, commands and titles are what processes say of themselves: escape them
 // where they are shown.

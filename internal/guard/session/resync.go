@@ -75,7 +75,8 @@ func (t *Tracker) compare(facts Process, at time.Time) {
 	}
 }
 
-// silent finds the connections of sshd that run no command.
+// silent finds the connections of sshd that run no command: those that did not
+// the last time either, for each one is so while it begins.
 func (t *Tracker) silent(all []Process, at time.Time) {
 	busy := make(map[int]bool)
 	for _, p := range t.processes {
@@ -83,11 +84,16 @@ func (t *Tracker) silent(all []Process, at time.Time) {
 			busy[p.Parent] = true
 		}
 	}
+	before := t.quiet
+	t.quiet = make(map[int]uint64)
 	for i := range all {
 		facts := &all[i]
 		p := t.processes[facts.PID]
 		name, ok := titleOf(facts.Command)
 		if p == nil || !ok || name.between || name.user == "" || p.door != touchstone.LoginSSH || p.session != nil || busy[p.PID] {
+			continue
+		}
+		if t.quiet[p.PID] = p.Start; before[p.PID] != p.Start {
 			continue
 		}
 		if s := t.begin(p, *facts, touchstone.LoginSSH, nil, at, nowhere); s != nil {

@@ -66,7 +66,7 @@ type EventKind string
 const (
 	EventStarted EventKind = "started"
 	EventGrew    EventKind = "grew"  // another program was executed in it; told while it is in the Tree
-	EventKnown   EventKind = "known" // the runtime has told of it: Kind, ExecID or TTY are better known
+	EventKnown   EventKind = "known" // more is known: the runtime has told of it, or a connection runs its first command
 	EventLeft    EventKind = "left"  // its first process has ended, and others are left behind
 	EventEnded   EventKind = "ended"
 )

@@ -15,6 +15,10 @@ const (
 	maxPath      = 1024
 )
 
+// fresh is how long a process is believed to be there that was looked at, and of
+// which no event tells.
+const fresh = time.Second
+
 // remember returns the process as it is kept; nil where there is no room.
 func (t *Tracker) remember(facts Process) *process {
 	if p := t.processes[facts.PID]; p != nil {
@@ -83,10 +87,18 @@ func (t *Tracker) parentOf(p *Process, at time.Time, above int) *process {
 	if p.Parent == 0 || p.Parent == p.PID || above == 0 {
 		return nil
 	}
-	if known := t.processes[p.Parent]; known != nil {
+	known := t.processes[p.Parent]
+	if known != nil && (!known.looked || at.Sub(known.seen) < fresh && at.Sub(known.seen) > -fresh) {
 		return known
 	}
 	facts, ok := t.c.Look.Look(p.Parent)
+	if known != nil && ok && facts.Start == known.Start {
+		known.seen = at
+		return known
+	}
+	if known != nil { // its PID may have been given to another
+		t.exit(p.Parent, at)
+	}
 	if !ok { // it has gone, and the process was given to another
 		now, there := t.c.Look.Look(p.PID)
 		if !there || now.Parent == p.Parent || p.Start != 0 && now.Start != p.Start {
@@ -150,6 +162,7 @@ func (t *Tracker) arrive(e Exec, found bool, above int) *process {
 		return nil
 	}
 	p.learn(facts)
+	p.looked, p.seen = found && (old == nil || p.looked), e.At
 	p.subject = t.where(&facts)
 	p.door, p.through = doorBehind(facts.program(), door), facts.runtime()
 	if a.passing(&facts) && a.from != nowhere {
@@ -202,7 +215,11 @@ func (t *Tracker) behind(p *process, facts Process, door touchstone.LoginKind, p
 		return nil
 	}
 	if within != nil && within.Kind == door && within.rootPID == doorman.PID {
-		return nil // of a connection that was told of already
+		if within.Command == nil { // of a connection that was told of already
+			within.Command, within.TTY = t.c.Redact(facts.Command), facts.TTY
+			t.out = append(t.out, Event{Kind: EventKnown, At: at, Session: within.shown()})
+		}
+		return nil
 	}
 	if door == touchstone.LoginSwitch && within == nil && !t.atTerminal(p) {
 		return nil

@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -16,7 +17,8 @@ type Config struct {
 	// Host is the subject of the node itself; 0 where logins there are not asked for.
 	Host uint64
 	// HostPIDNamespace and HostMountNamespace are the node's own; 0 has them looked
-	// up as those of process 1.
+	// up: those of process 1, or, where it does not let itself be looked at, the
+	// kernel's first PID namespace and the guard's own mount namespace.
 	HostPIDNamespace, HostMountNamespace uint64
 	// Look tells of processes that no event told of; nil for nobody.
 	Look Looker
@@ -39,8 +41,12 @@ func (c Config) withDefaults() Config {
 		c.Look = nobody{}
 	}
 	if c.HostPIDNamespace == 0 && c.HostMountNamespace == 0 {
-		first, _ := c.Look.Look(1)
-		c.HostPIDNamespace, c.HostMountNamespace = first.PIDNamespace, first.MountNamespace
+		host, _ := c.Look.Look(1)
+		if host.PIDNamespace == 0 {
+			host, _ = c.Look.Look(os.Getpid())
+			host.PIDNamespace = firstPIDNamespace
+		}
+		c.HostPIDNamespace, c.HostMountNamespace = host.PIDNamespace, host.MountNamespace
 	}
 	if c.Redact == nil {
 		c.Redact = secrets.Command
@@ -59,6 +65,10 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// firstPIDNamespace is the inode of the PID namespace that the kernel itself makes
+// (PROC_PID_INIT_INO in its include/linux/proc_ns.h).
+const firstPIDNamespace = 0xEFFFFFFC
 
 type nobody struct{}
 
@@ -121,6 +131,7 @@ type Tracker struct {
 	sessions  map[uint64]*session
 	announced map[int]RuntimeExec // by the runtime, before the exec itself was seen
 	ended     []*session          // lately, for what the runtime tells late
+	quiet     map[int]uint64      // connections of sshd that run no command, by their start
 	last      uint64
 	figures   Figures
 	out       []Event
@@ -139,6 +150,10 @@ type process struct {
 	session *session
 	subject uint64   // where it is; of a fork, where its parent was, until it executes something
 	counted *subject // whose share of what is remembered it takes
+	// looked is true where no event has told of it, so that none may tell of its end;
+	// seen is when it was looked at.
+	looked bool
+	seen   time.Time
 }
 
 // New returns a Tracker that knows of nothing yet.

@@ -185,9 +185,14 @@ func TestStories(t *testing.T) {
 			w.sshd()
 			w.connect(410, "alice", "")
 			w.resync()
+			w.want()
 			w.resync()
+			w.resync()
+			w.fork(412, 413, func(p *Process) { p.TTY = "pts/3" })
+			w.exec(413, "-bash", nil)
+			w.exit(413)
 			w.exit(412)
-		}, []string{"started 1 ssh in 1: , by alice, from 192.0.2.7:51000, found", "ended 1 ssh after 1"}},
+		}, []string{"started 1 ssh in 1: , by alice, from 192.0.2.7:51000, found", "known 1 ssh ", "grew 1 ssh -bash", "ended 1 ssh after 2"}},
 
 		{"sshd in a container", func(w *world) {
 			w.fork(200, 210, nil)
@@ -340,6 +345,25 @@ func TestStories(t *testing.T) {
 			w.tick += 1000
 			w.resync()
 		}, []string{"started 1 exec in 3: id", "ended 1 exec after 1"}},
+
+		{"a parent that no event tells of, and whose PID is given out again", func(w *world) {
+			host := func(tell func()) { w.deaf = true; tell(); w.deaf = false }
+			host(func() {
+				w.fork(100, 500, nil)
+				w.exec(500, "/usr/bin/runc exec", nil)
+				w.fork(500, 501, into)
+			})
+			w.exec(501, "/bin/check -q", nil)
+			host(func() { w.exit(500) })
+			w.exit(501)
+			w.tick += 1000
+			host(func() {
+				w.fork(1, 500, nil)
+				w.exec(500, "/bin/bash", nil)
+				w.fork(500, 502, into)
+			})
+			w.exec(502, "/bin/check -q", nil)
+		}, []string{"started 1 nsenter in 2: /bin/check -q"}},
 
 		{"a program that is only called like the runtime", func(w *world) {
 			w.enter(500, web, "/tmp/runc shell", "")
