@@ -19,15 +19,15 @@ func difference(want, have *manifest.Entry) (differs bool, unsure *touchstone.Ga
 	case manifest.Symlink:
 		return string(want.Link) != string(have.Link), nil
 	case manifest.Device:
-		return false, gap(touchstone.GapUnsupported, "", "the manifest does not say which device this is")
+		return false, gap(touchstone.GapUnsupported, "the manifest does not say which device this is")
 	case manifest.Regular:
 		switch {
 		case want.Size != have.Size:
 			return true, nil
 		case !want.Hashed:
-			return false, gap(touchstone.GapUnsupported, "", "the manifest has no SHA-256 of this file, and its size is equal")
+			return false, gap(touchstone.GapUnsupported, "the manifest has no SHA-256 of this file, and its size is equal")
 		case !have.Hashed:
-			return false, gap(touchstone.GapFailed, "", "its content was not read, and its size is equal")
+			return false, gap(touchstone.GapFailed, "its content was not read, and its size is equal")
 		default:
 			return want.SHA256 != have.SHA256, nil
 		}

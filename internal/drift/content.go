@@ -18,16 +18,30 @@ import (
 var (
 	errBudget   = errors.New("the bytes of this scan are used up")
 	errUnstable = errors.New("it changes while it is read")
+	errMoved    = errors.New("it was moved while it was read")
 	errReplaced = errors.New("it was replaced while it was looked at")
 )
 
 // reader reads files, and counts.
 type reader struct {
-	hash  hash.Hash
-	buf   []byte
-	files int
-	bytes int64
-	limit int64
+	hash     hash.Hash
+	buf      []byte
+	files    int
+	bytes    int64
+	limit    int64
+	first    int   // files that were read for the first time
+	repeated int64 // bytes of files that were read again for being fresh
+	repeats  bool  // the file being read is such a one
+}
+
+// again reports whether there is room to read a file again that is fresh. Half of
+// the bytes are for what was never read.
+func (r *reader) again(size int64) bool {
+	if r.repeated+size > r.limit/2 {
+		return false
+	}
+	r.repeated += size
+	return true
 }
 
 func newReader(limit int64) reader {
@@ -48,10 +62,13 @@ func (r *reader) head(fd int, e *manifest.Entry) error {
 
 // sum fills in the SHA-256 of a file that is e.Size bytes long, and how it can be
 // executed. A file larger than what is left of the bytes is read all the same
-// when it is the first of a scan: it would never be otherwise.
+// when it is the first one: it would never be otherwise.
 func (r *reader) sum(ctx context.Context, fd int, st *unix.Stat_t, e *manifest.Entry) error {
-	if r.files > 0 && r.bytes+e.Size > r.limit {
-		return errBudget
+	if !r.repeats {
+		if r.first > 0 && r.bytes+e.Size > r.limit {
+			return errBudget
+		}
+		r.first++
 	}
 	if err := r.head(fd, e); err != nil {
 		return err
@@ -90,10 +107,10 @@ func (r *reader) sum(ctx context.Context, fd int, st *unix.Stat_t, e *manifest.E
 func unread(err error) *touchstone.Gap {
 	switch {
 	case errors.Is(err, errBudget):
-		return gap(touchstone.GapLimit, "", err.Error())
+		return gap(touchstone.GapLimit, err.Error())
 	case errors.Is(err, errUnstable), errors.Is(err, errReplaced):
-		return gap(touchstone.GapFailed, "", err.Error())
+		return gap(touchstone.GapFailed, err.Error())
 	default:
-		return gap(touchstone.GapFailed, "", fmt.Sprintf("reading it: %v", err))
+		return gap(touchstone.GapFailed, fmt.Sprintf("reading it: %v", err))
 	}
 }

@@ -29,15 +29,17 @@ func (w *walk) entry(f *folder, name string) error {
 	if err := w.reach(f); err != nil {
 		return err
 	}
-	w.summary.Files++
-	if w.summary.Files > w.config.Files {
-		return w.stop(w.path, errBound)
+	if !w.above() {
+		w.summary.Files++
+		if w.summary.Files > w.config.Files {
+			return w.stop(w.path, errBound)
+		}
 	}
-	if err := w.bounds(); err != nil {
+	if err := w.bounds(); err != nil && (w.summary.Files > 1 || w.ctx.Err() != nil) { // one name at least, to get on
 		return w.stop(w.path, err)
 	}
 	if len(w.path) > maxPath {
-		return w.unsureTree(gap(touchstone.GapLimit, "", fmt.Sprintf("its path is longer than %d bytes", maxPath)))
+		return w.unsureTree(gap(touchstone.GapLimit, fmt.Sprintf("its path is longer than %d bytes", maxPath)))
 	}
 	for range tries {
 		err := w.look(f, name)
@@ -45,21 +47,18 @@ func (w *walk) entry(f *folder, name string) error {
 			return err
 		}
 	}
-	return w.unsureTree(gap(touchstone.GapFailed, "", errReplaced.Error()))
+	return w.unsureTree(gap(touchstone.GapFailed, errReplaced.Error()))
 }
 
 // look looks at a name once. It returns errReplaced where the name is another
 // file's by now.
 func (w *walk) look(f *folder, name string) error {
-	if f.fd < 0 {
-		return w.unsureTree(gap(touchstone.GapFailed, "", "its folder was moved while it was read"))
-	}
 	var st unix.Stat_t
 	if _, err := ignoringEINTR(func() (int, error) { return 0, unix.Fstatat(f.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
 		if errors.Is(err, unix.ENOENT) {
 			return w.absent(f)
 		}
-		return w.unsureTree(gap(touchstone.GapFailed, "", fmt.Sprintf("looking at it: %v", err)))
+		return w.unsureTree(gap(touchstone.GapFailed, fmt.Sprintf("looking at it: %v", err)))
 	}
 	have, ok := w.entryOf(&st)
 	switch {
@@ -86,7 +85,7 @@ func (w *walk) look(f *folder, name string) error {
 			return errReplaced
 		}
 		if err != nil {
-			return w.unsureTree(gap(touchstone.GapFailed, "", fmt.Sprintf("reading the link: %v", err)))
+			return w.unsureTree(gap(touchstone.GapFailed, fmt.Sprintf("reading the link: %v", err)))
 		}
 		have.Link = target
 	}
@@ -144,7 +143,7 @@ func (w *walk) directory(f *folder, name string) error {
 	case errors.Is(err, unix.EXDEV):
 		return w.mounted()
 	case err != nil:
-		return w.unsureTree(gap(touchstone.GapFailed, "", fmt.Sprintf("opening the folder: %v", err)))
+		return w.unsureTree(gap(touchstone.GapFailed, fmt.Sprintf("opening the folder: %v", err)))
 	}
 	child := &folder{fd: fd, length: len(w.path)}
 	if err := w.judgeFolder(f, name, child); err != nil {
@@ -167,7 +166,7 @@ func (w *walk) leaveOut(kind touchstone.GapKind, reason string, err error) error
 	if err != nil {
 		reason = fmt.Sprintf("%s: %v", reason, err)
 	}
-	if err := w.tellGap(gap(kind, "", reason), w.path); err != nil {
+	if err := w.tellGap(gap(kind, reason), w.path); err != nil {
 		return err
 	}
 	return errLeftOut
@@ -232,7 +231,7 @@ func (w *walk) mounted() error {
 	if _, known := w.mounts[w.outer(w.path)]; known {
 		return w.unseen()
 	}
-	return w.unsureTree(gap(touchstone.GapUnsupported, "", "another file system is mounted here"))
+	return w.unsureTree(gap(touchstone.GapUnsupported, "another file system is mounted here"))
 }
 
 // crossed judges another file system that is mounted in a machine's tree: other

@@ -45,7 +45,7 @@ func (s *Summary) add(o *Summary) {
 	s.Complete = s.Complete && o.Complete
 }
 
-// gap describes what could not be told.
-func gap(kind touchstone.GapKind, path, reason string) *touchstone.Gap {
-	return &touchstone.Gap{Kind: kind, Path: path, Layer: -1, Reader: "drift", Reason: reason}
+// gap describes what could not be told, of a path that is filled in when it is.
+func gap(kind touchstone.GapKind, reason string) *touchstone.Gap {
+	return &touchstone.Gap{Kind: kind, Layer: -1, Reader: "drift", Reason: reason}
 }

@@ -38,10 +38,12 @@ func (w *walk) regular(f *folder, name string, st *unix.Stat_t) (hidden bool, er
 	if err != nil {
 		return false, err
 	}
-	if old != nil && old.stamp == w.stamper.of(st) && (old.settled || w.trusts(w.path)) {
+	same := old != nil && old.stamp == w.stamper.of(st)
+	if same && (old.settled || !w.reader.again(st.Size)) {
 		want, _ := w.want.at(w.path)
 		return false, w.settle(old, want)
 	}
+	w.reader.repeats = same
 	fd, err := w.open(f, name, st)
 	if err != nil {
 		return false, w.unopened(st, err)
@@ -65,9 +67,13 @@ func (w *walk) regular(f *folder, name string, st *unix.Stat_t) (hidden bool, er
 			return false, w.compare(r, &have, nil)
 		}
 	}
-	unsure := w.content(fd, st, &have)
+	unsure, untold := w.content(fd, st, &have)
 	if fatal(unsure) {
 		return false, unsure
+	}
+	if untold {
+		r.stamp = stamp{}
+		w.leave(w.path)
 	}
 	return false, w.compare(r, &have, unsure)
 }
@@ -113,7 +119,7 @@ func (w *walk) linked(fd int, r *record, st *unix.Stat_t) error {
 	}
 	r.stamp = stamp{} // this is told by each scan
 	reason := "names of the artifact that were hard links to it show it as well, and only the overlay's index knows which"
-	return w.tellGap(gap(touchstone.GapUnsupported, "", reason), w.path)
+	return w.tellGap(gap(touchstone.GapUnsupported, reason), w.path)
 }
 
 // marked reads the marks of a file in an upper directory: that it hides what is
@@ -155,29 +161,33 @@ func (w *walk) marked(f *folder, name string, fd int, st *unix.Stat_t) (content 
 }
 
 // content reads as much of a file as is needed. The error says why that is not
-// known which matters.
-func (w *walk) content(fd int, st *unix.Stat_t, have *manifest.Entry) error {
+// known which matters. untold is true where the file differs for certain, and the
+// next scan is to tell what it is.
+func (w *walk) content(fd int, st *unix.Stat_t, have *manifest.Entry) (unsure error, untold bool) {
 	if w.expected() {
 		if err := w.reader.head(fd, have); err != nil || !executable(have) {
-			return err
+			return err, false
 		}
 		if c := w.config.Contents; c != nil && c.HasSize(have.Size) {
-			return w.sum(fd, st, have)
+			return w.sum(fd, st, have), false
 		}
 	} else if want, _ := w.want.at(w.path); want != nil && want.Kind == manifest.Regular && want.Size == have.Size {
 		if !want.Hashed {
-			return w.reader.head(fd, have)
+			return w.reader.head(fd, have), false
 		}
-		return w.sum(fd, st, have)
+		err := w.sum(fd, st, have)
+		differs, _ := difference(want, have)
+		return err, differs && errors.Is(err, errBudget)
 	}
-	// That it differs is certain. What it is, is told where that costs little.
 	if have.Size > w.config.FileBytes {
-		return w.reader.head(fd, have)
+		return w.reader.head(fd, have), false
 	}
-	if err := w.sum(fd, st, have); fatal(err) {
-		return err
+	switch err := w.sum(fd, st, have); {
+	case fatal(err):
+		return err, false
+	default:
+		return nil, errors.Is(err, errBudget)
 	}
-	return nil
 }
 
 // sum hashes a file, once more if it changed meanwhile.

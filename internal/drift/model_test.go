@@ -111,7 +111,11 @@ func describe(e manifest.Entry) string {
 	if e.Kind == manifest.Symlink {
 		e.Mode = 0
 	}
-	return fmt.Sprintf("kind %d %o %d:%d size %d %x %q exec %d", e.Kind, e.Mode, e.UID, e.GID, e.Size, e.SHA256[:4], e.Link, e.Exec)
+	line := fmt.Sprintf("kind %d %o %d:%d %q", e.Kind, e.Mode, e.UID, e.GID, e.Link)
+	if e.Kind == manifest.Regular {
+		line += fmt.Sprintf(" size %d sha %x exec %d", e.Size, e.SHA256[:4], e.Exec)
+	}
+	return line
 }
 
 // differences says what differs between two lists, one line each, and which paths
@@ -273,6 +277,9 @@ func TestReportsAreExact(t *testing.T) {
 				operate(t, o.merged, false)
 			}
 			lines, gaps := differences(want, list(t, o.merged))
+			if rapid.Bool().Draw(t, "check") {
+				before = checkSome(t, kept, o, before, lines)
+			}
 			for name, s := range map[string]*Scanner{
 				"upper":  newScanner(t, Tree{Path: o.upper, UserXattr: o.userXattr()}, config),
 				"folder": newScanner(t, Tree{Form: Folder, Path: o.merged}, config),
@@ -291,10 +298,72 @@ func TestReportsAreExact(t *testing.T) {
 					sameNews(t, before, lines, h)
 				}
 			}
+			inSteps(t, o, config, lines)
 			before = lines
 		}
 	})
 }
+
+// checkSome checks a few paths at once, and returns what has been told by then.
+func checkSome(t *rapid.T, s *Scanner, o *overlay, before, now []string) []string {
+	files, _ := inhabitants(o.merged)
+	paths := rapid.SliceOfN(rapid.SampledFrom(append(files, "a", "b", "a/a", "a-/b/a", "")), 1, 4).Draw(t, "paths")
+	under := func(line string) bool {
+		return slices.ContainsFunc(paths, func(p string) bool { return covers([]byte(p), []byte(pathOf(line))) })
+	}
+	is := func(line string) bool { return !under(line) }
+	h := &heard{t: t}
+	if _, err := s.Check(t.Context(), h.take, paths...); err != nil {
+		t.Fatalf("%v", err)
+	}
+	h.sort()
+	there := slices.DeleteFunc(slices.Clone(now), is)
+	if diff := cmp.Diff(there, h.standing); diff != "" && len(there)+len(h.standing) > 0 {
+		t.Fatalf("checking %q (-model +check):\n%s", paths, diff)
+	}
+	sameNews(t, slices.DeleteFunc(slices.Clone(before), is), there, h)
+	told := append(slices.DeleteFunc(slices.Clone(before), under), there...)
+	slices.Sort(told)
+	return told
+}
+
+// inSteps scans with narrow bounds until all has been looked at.
+func inSteps(t *rapid.T, o *overlay, c Config, lines []string) {
+	c.Files = rapid.IntRange(1, 4).Draw(t, "bound of names")
+	c.Bytes = rapid.Int64Range(1, 8).Draw(t, "bound of bytes")
+	c.Settle = rapid.SampledFrom([]time.Duration{1, time.Hour}).Draw(t, "settle")
+	s := newScanner(t, Tree{Path: o.upper, UserXattr: o.userXattr()}, c)
+	s.room = rapid.SampledFrom([]int{1, 40, 10000}).Draw(t, "room for names")
+	var news []string
+	for range 1000 {
+		h := &heard{t: t}
+		sum, err := s.Scan(t.Context(), h.take)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		h.sort()
+		// What differs for certain is told before it was read, and once more after.
+		news = append(news, slices.DeleteFunc(h.news, func(line string) bool { return strings.Contains(line, unread0) })...)
+		if len(h.gone) > 0 {
+			t.Fatalf("gone although nothing changed: %q", h.gone)
+		}
+		if !sum.Complete {
+			continue
+		}
+		if diff := cmp.Diff(lines, h.standing); diff != "" {
+			t.Fatalf("in steps (-model +scan):\n%s", diff)
+		}
+		slices.Sort(news)
+		if diff := cmp.Diff(lines, news); diff != "" {
+			t.Fatalf("told in steps (-model +scan):\n%s", diff)
+		}
+		return
+	}
+	t.Fatalf("never complete")
+}
+
+// unread0 is how the SHA-256 is described of a regular file that was not read.
+const unread0 = "sha 00000000"
 
 // stackLayer makes a layer by random operations over those below.
 func stackLayer(t *rapid.T, o *overlay, dir string) {

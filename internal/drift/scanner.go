@@ -21,11 +21,12 @@ type Scanner struct {
 	config  Config
 	mounts  map[string]bool // mount points, and (false) the folders above them
 	stamper stamper
+	room    int // bytes of a folder's names that are held at a time
 
 	mu     sync.Mutex
 	memory memory
-	begin  []byte // where the next scan begins
-	trust  []byte // paths before this one are not read again for being fresh
+	begin  []byte // where the next scan begins; nil means with the first name
+	lacks  bool   // a scan before, of which the next is the rest, had no room to read some files
 }
 
 // NewScanner prepares scans of a tree. It opens nothing.
@@ -34,12 +35,14 @@ func NewScanner(tree Tree, config Config) (*Scanner, error) {
 		return nil, errors.New("comparing a tree: there is no manifest to compare it with")
 	}
 	tree.Mount = strings.Trim(tree.Mount, "/")
-	s := &Scanner{tree: tree, config: config.withDefaults(), mounts: map[string]bool{}, stamper: newStamper()}
+	s := &Scanner{tree: tree, config: config.withDefaults(), mounts: map[string]bool{}, stamper: newStamper(), room: nameBytes}
 	for _, p := range config.MountPoints {
 		p = strings.Trim(p, "/")
 		s.mounts[p] = true
 		for i := strings.LastIndexByte(p, '/'); i > 0; i = strings.LastIndexByte(p[:i], '/') {
-			s.mounts[p[:i]] = s.mounts[p[:i]]
+			if !s.mounts[p[:i]] {
+				s.mounts[p[:i]] = false
+			}
 		}
 	}
 	return s, nil
@@ -70,7 +73,7 @@ func (s *Scanner) Scan(ctx context.Context, yield func(Finding) error) (Summary,
 		return w.summary, s.failed(err)
 	}
 	s.memory.close()
-	s.memory, s.begin, s.trust = remembered, w.resume, w.first
+	s.memory, s.begin, s.lacks = remembered, w.resume, w.told() && !w.read()
 	return w.summary, s.failed(w.err)
 }
 
@@ -144,7 +147,6 @@ func (s *Scanner) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stamper = newStamper()
-	s.trust = nil
 }
 
 // Size is how many bytes are remembered.
@@ -159,7 +161,7 @@ func (s *Scanner) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.memory.close()
-	s.begin, s.trust = nil, nil
+	s.begin = nil
 }
 
 func (s *Scanner) walk(ctx context.Context, yield func(Finding) error, from []byte) *walk {
@@ -177,9 +179,6 @@ func (s *Scanner) wanted() *manifest.Reader {
 	return s.config.Manifest
 }
 
-// trusts reports whether the path is not read again for being fresh.
-func (s *Scanner) trusts(path []byte) bool { return manifest.Compare(path, s.trust) < 0 }
-
 func (s *Scanner) failed(err error) error {
 	if err == nil {
 		return nil
@@ -190,6 +189,10 @@ func (s *Scanner) failed(err error) error {
 // told reports whether the walk ended in a way after which what it told is
 // remembered.
 func (w *walk) told() bool { return w.resume != nil }
+
+// read reports whether all was read that had to be, the scans before included of
+// which this one is the rest.
+func (w *walk) read() bool { return w.left == 0 && !(w.only == nil && w.from != nil && w.lacks) }
 
 // finish ends a walk: what it did not come to stays as it was.
 func (w *walk) finish(err error) error {
@@ -210,7 +213,7 @@ func (w *walk) finish(err error) error {
 			return err
 		}
 	}
-	w.summary.Complete = !w.told() && w.left == 0
+	w.summary.Complete = !w.told() && w.read()
 	w.summary.Read, w.summary.Bytes = w.reader.files, w.reader.bytes
 	if w.err != nil {
 		return w.err
@@ -222,13 +225,13 @@ func (w *walk) finish(err error) error {
 func (w *walk) bound() error {
 	if w.left > 0 {
 		reason := fmt.Sprintf("%d files from here on were not read: %v; the next scan goes on with them", w.left, errBudget)
-		if err := w.tellGap(gap(touchstone.GapLimit, "", reason), w.first); err != nil {
+		if err := w.tellGap(gap(touchstone.GapLimit, reason), w.first); err != nil {
 			return err
 		}
 	}
 	if w.told() {
 		reason := fmt.Sprintf("what lies from here on was not looked at: a scan takes %d names and %s at most; the next one goes on here", w.config.Files, w.config.Time)
-		return w.tellGap(gap(touchstone.GapLimit, "", reason), w.resume)
+		return w.tellGap(gap(touchstone.GapLimit, reason), w.resume)
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ type folder struct {
 // stop notes where the scan ended, and why.
 func (w *walk) stop(path []byte, err error) error {
 	if w.resume == nil {
-		w.resume = bytes.Clone(path)
+		w.resume = append([]byte{}, path...)
 	}
 	if !errors.Is(err, errBound) {
 		w.err = err
@@ -239,12 +239,12 @@ func appendName(path []byte, name string) []byte {
 
 // name returns the next name of a folder.
 func (w *walk) name(f *folder) (string, bool, error) {
+	if f.fd < 0 && (len(f.names) > 0 || f.more) {
+		return "", false, errMoved
+	}
 	if len(f.names) == 0 && f.more {
-		if f.fd < 0 {
-			return "", false, errReplaced
-		}
 		w.held -= f.held
-		names, more, err := readNames(f.fd, f.from, nameBytes, w.bounds)
+		names, more, err := readNames(f.fd, f.from, w.room, w.bounds)
 		if err != nil {
 			return "", false, err
 		}
@@ -290,7 +290,7 @@ func (w *walk) unlisted(f *folder, err error) error {
 		return w.stop(appendName(w.path[:f.length], f.from), err)
 	}
 	w.path = w.path[:f.length]
-	if err := w.tellGap(gap(touchstone.GapFailed, "", fmt.Sprintf("listing the folder: %v", err)), w.path); err != nil {
+	if err := w.tellGap(gap(touchstone.GapFailed, fmt.Sprintf("listing the folder: %v", err)), w.path); err != nil {
 		return err
 	}
 	return w.unseen()
