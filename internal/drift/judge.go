@@ -228,14 +228,17 @@ func (w *walk) compare(r *record, have *manifest.Entry, unsure error) error {
 		r.verdict = there
 	default:
 		differs, why := difference(want, have)
-		if why != nil {
-			if unsure != nil {
-				why = unread(unsure)
-			}
-			return w.unsure(why)
-		}
-		if differs {
+		switch {
+		case differs:
 			r.verdict = there
+		case why != nil && unsure != nil:
+			return w.unsure(unread(unsure))
+		case why != nil:
+			// The manifest does not say it. What it does say is as it should be.
+			if err := w.tellGap(why, w.path); err != nil {
+				return err
+			}
+			r.stamp = stamp{}
 		}
 	}
 	return w.settle(r, want)

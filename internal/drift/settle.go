@@ -80,8 +80,8 @@ func (w *walk) pass(v verdict) error {
 	return nil
 }
 
-// unsure tells that the path could not be judged. What was said of it before
-// stands.
+// unsure tells that what is at the path could not be judged. What was said of it
+// before stands, unless that is that nothing is there.
 func (w *walk) unsure(g *touchstone.Gap) error {
 	if g.Kind == touchstone.GapLimit {
 		w.leave(w.path) // all of them are told at the end, in one
@@ -89,13 +89,15 @@ func (w *walk) unsure(g *touchstone.Gap) error {
 		return err
 	}
 	old, err := w.old(w.path)
-	if err == nil && old != nil {
-		err = w.keep(old)
-	}
 	if err != nil {
 		return err
 	}
-	return w.pass(fine)
+	if old != nil && old.verdict != missing {
+		if err := w.keep(old); err != nil {
+			return err
+		}
+	}
+	return w.pass(fine) // and what was missing vanishes with the next path
 }
 
 // carry keeps what was said of all paths before end: they were not looked at.
