@@ -16,8 +16,8 @@ const (
 	// Upper is the upper directory of an overlay, whose lower directories are the
 	// artifact that the manifest lists. What is not in it is as the manifest says.
 	Upper Form = iota
-	// Volume is a file system or folder mounted into a container: nothing in it is
-	// expected, and only what can be executed counts.
+	// Volume is a file system, folder or file mounted into a container: nothing in
+	// it is expected, and only what can be executed counts.
 	Volume
 	// Folder is a whole tree, such as the root of a machine: what is not in it is
 	// missing. Other disks below it belong to it, as package mounts says.
@@ -73,9 +73,9 @@ type Config struct {
 	Writable func(path string) bool
 	// Skip reports whether a path and all below it are left out. Nil means none.
 	Skip func(path string) bool
-	// MountPoints are the paths, without a leading slash, at which a runtime mounts
-	// something else: the empty files and folders that it makes there, and folders
-	// on the way to them, are no differences.
+	// MountPoints are the paths at which a runtime mounts something else: the empty
+	// files and folders that it makes there, and folders on the way to them, are no
+	// differences. In a Folder, what is mounted there is left out.
 	MountPoints []string
 	// UIDs and GIDs map the owners on disk to those inside, where a container has a
 	// user namespace. Empty means that they are the same.

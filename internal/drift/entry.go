@@ -23,7 +23,7 @@ func (w *walk) entry(f *folder, name string) error {
 	if err := w.config.Pause(w.ctx); err != nil {
 		return w.stop(w.path, err)
 	}
-	if w.config.Skip(string(w.path)) {
+	if w.config.Skip(string(w.path)) || w.tree.Form == Folder && w.mounts[string(w.path)] {
 		return w.unseen()
 	}
 	if err := w.reach(f); err != nil {

@@ -168,7 +168,8 @@ func (w *walk) content(fd int, st *unix.Stat_t, have *manifest.Entry) (unsure er
 		if err := w.reader.head(fd, have); err != nil || !executable(have) {
 			return err, false
 		}
-		if c := w.config.Contents; c != nil && c.HasSize(have.Size) {
+		want, _ := w.want.at(w.path)
+		if c := w.config.Contents; c != nil && c.HasSize(have.Size) || want != nil && want.Size == have.Size {
 			return w.sum(fd, st, have), false
 		}
 	} else if want, _ := w.want.at(w.path); want != nil && want.Kind == manifest.Regular && want.Size == have.Size {
@@ -217,7 +218,7 @@ func (w *walk) compare(r *record, have *manifest.Entry, unsure error) error {
 			return w.settle(r, want)
 		case unsure != nil:
 			return w.unsure(unread(unsure))
-		case executable(have) && !w.known(have):
+		case executable(have) && !w.known(want, have):
 			r.verdict = there
 		}
 		return w.settle(r, want)
@@ -249,9 +250,15 @@ func (w *walk) expected() bool {
 	return w.tree.Form == Volume || w.config.Writable(string(w.path))
 }
 
-// known reports whether the artifact has the content.
-func (w *walk) known(e *manifest.Entry) bool {
-	return e.Hashed && w.config.Contents != nil && w.config.Contents.Has(e.Size, e.SHA256)
+// known reports whether the artifact has the content, here or anywhere.
+func (w *walk) known(want, have *manifest.Entry) bool {
+	if !have.Hashed {
+		return false
+	}
+	if want != nil && want.Hashed && want.Size == have.Size && want.SHA256 == have.SHA256 {
+		return true
+	}
+	return w.config.Contents != nil && w.config.Contents.Has(have.Size, have.SHA256)
 }
 
 // mountPoint reports whether the path is what a runtime makes to mount something

@@ -1,10 +1,6 @@
 package drift
 
-import (
-	"strings"
-
-	"touchstone.dev/touchstone"
-)
+import "touchstone.dev/touchstone"
 
 // HostWritable lists the places of a machine in which files come and go: only
 // what can be executed counts there. They are patterns as Patterns takes them.
@@ -26,30 +22,15 @@ func HostSkipped() []string {
 	}
 }
 
-// Patterns returns a function that reports whether a path fits one of the
-// patterns of touchstone.MatchName; a leading slash of a pattern means nothing,
-// and one without "*" stands for all below it as well.
+// Patterns returns a function that reports whether one of the patterns covers a
+// path, as touchstone.MatchPath has it.
 func Patterns(patterns []string) func(path string) bool {
-	trimmed := make([]string, 0, len(patterns))
-	for _, p := range patterns {
-		if p = strings.Trim(p, "/"); p != "" {
-			trimmed = append(trimmed, p)
-		}
-	}
 	return func(path string) bool {
-		for _, p := range trimmed {
-			if matches(p, path) {
+		for _, p := range patterns {
+			if touchstone.MatchPath(p, path) {
 				return true
 			}
 		}
 		return false
 	}
-}
-
-// matches is touchstone.MatchName for paths, in which ":" and "@" end no name.
-func matches(pattern, path string) bool {
-	if strings.Contains(pattern, "*") {
-		return touchstone.MatchName(pattern, path)
-	}
-	return path == pattern || strings.HasPrefix(path, pattern) && path[len(pattern)] == '/'
 }

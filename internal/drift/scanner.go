@@ -19,6 +19,7 @@ import (
 type Scanner struct {
 	tree    Tree
 	config  Config
+	mount   string          // what Drift.Volume says
 	mounts  map[string]bool // mount points, and (false) the folders above them
 	stamper stamper
 	room    int // bytes of a folder's names that are held at a time
@@ -36,6 +37,9 @@ func NewScanner(tree Tree, config Config) (*Scanner, error) {
 	}
 	tree.Mount = strings.Trim(tree.Mount, "/")
 	s := &Scanner{tree: tree, config: config.withDefaults(), mounts: map[string]bool{}, stamper: newStamper(), room: nameBytes}
+	if tree.Form == Volume {
+		s.mount = tree.Mount
+	}
 	for _, p := range config.MountPoints {
 		p = strings.Trim(p, "/")
 		s.mounts[p] = true

@@ -138,7 +138,7 @@ func (w *walk) lookup(path []byte) (*manifest.Entry, error) {
 }
 
 func (w *walk) tell(news News, r *record, want *manifest.Entry) error {
-	d := touchstone.Drift{Change: touchstone.Changed, Path: w.outer(r.path), Volume: w.mount()}
+	d := touchstone.Drift{Change: touchstone.Changed, Path: w.outer(r.path), Volume: w.mount}
 	if want != nil {
 		f := want.File()
 		f.Path = d.Path
@@ -177,11 +177,12 @@ func (w *walk) tellGap(g *touchstone.Gap, path []byte) error {
 }
 
 // outer returns a path of the tree as one in the root of what runs.
-func (w *walk) outer(path []byte) string { return string(join([]byte(w.mount()), string(path))) }
-
-func (w *walk) mount() string {
-	if w.tree.Form == Volume {
+func (w *walk) outer(path []byte) string {
+	switch {
+	case w.tree.Form != Volume:
+		return string(path)
+	case w.single:
 		return w.tree.Mount
 	}
-	return ""
+	return string(join([]byte(w.tree.Mount), string(path)))
 }

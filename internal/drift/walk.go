@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,13 +35,14 @@ type walk struct {
 	reader reader
 	marks  marks
 
-	path  []byte         // being looked at, in the tree
-	stack []*folder      // the folders above it
-	seen  map[inode]bool // other file systems that were entered
-	held  int            // bytes of names
-	from  []byte         // paths before this one are not looked at
-	only  []byte         // neither are those that are not at or under this one; nil means all are
-	until time.Time
+	path   []byte         // being looked at, in the tree
+	single bool           // the tree is a volume of one file, whose name where it lies says nothing
+	stack  []*folder      // the folders above it
+	seen   map[inode]bool // other file systems that were entered
+	held   int            // bytes of names
+	from   []byte         // paths before this one are not looked at
+	only   []byte         // neither are those that are not at or under this one; nil means all are
+	until  time.Time
 
 	summary Summary
 	resume  []byte // where the scan was stopped
@@ -62,6 +65,7 @@ type folder struct {
 	held     int
 	from     string // the first name that is not in names and was not looked at
 	more     bool   // the folder has names from there on
+	alone    string // the only name that counts; empty where all do
 }
 
 // stop notes where the scan ended, and why.
@@ -97,6 +101,10 @@ func (w *walk) outside() bool {
 // run walks the tree.
 func (w *walk) run() error {
 	fd, err := openRoot(&w.tree)
+	alone := ""
+	if w.tree.Form == Volume && errors.Is(err, unix.ENOTDIR) {
+		fd, alone, err = w.openAlone()
+	}
 	if err != nil {
 		return fatalError{err}
 	}
@@ -105,7 +113,7 @@ func (w *walk) run() error {
 		closeFD(fd)
 		return fatalError{err}
 	}
-	root := &folder{fd: fd, dev: st.Dev, ino: st.Ino}
+	root := &folder{fd: fd, dev: st.Dev, ino: st.Ino, alone: alone}
 	if w.tree.Form == Upper {
 		root.lower.form = aligned
 	}
@@ -118,6 +126,22 @@ func (w *walk) run() error {
 		return err
 	}
 	return w.enter(root)
+}
+
+// openAlone opens the folder in which a volume lies that is a single file, and
+// returns its name there.
+func (w *walk) openAlone() (fd int, name string, err error) {
+	folder := w.tree
+	if folder.Inside != "" {
+		folder.Inside, name = path.Split(strings.TrimRight(folder.Inside, "/"))
+		folder.Inside += "."
+	} else {
+		folder.Path, name = path.Split(strings.TrimRight(folder.Path, "/"))
+		folder.Path += "."
+	}
+	w.single = true
+	fd, err = openRoot(&folder)
+	return fd, name, err
 }
 
 // enter looks at all that lies in a folder, and closes it.
@@ -204,6 +228,9 @@ func (w *walk) begin(f *folder) (err error) {
 			f.more = false
 			f.names = []string{component(w.only, f.length)}
 		}
+	}
+	if f.alone != "" {
+		f.more, f.names = false, []string{f.alone}
 	}
 	if f.lower.form == moved {
 		if f.shown, err = show(w.config.Manifest, f.lower.at, f.from); err != nil {
