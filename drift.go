@@ -1,5 +1,25 @@
 package touchstone
 
+import "time"
+
+// SchemaDrift is that of a DriftReport.
+const SchemaDrift = "touchstone.dev/drift/v1"
+
+// DriftReport says all that differs between what runs, or a folder, and the
+// manifest of its artifact: the answer to "touchstone drift".
+type DriftReport struct {
+	Schema   string    `json:"schema"` // touchstone.dev/drift/v1
+	Tool     string    `json:"tool"`   // "touchstone VERSION"
+	At       time.Time `json:"at"`
+	What     string    `json:"what"`     // what was compared, as the user named it
+	Artifact Artifact  `json:"artifact"` // what it was compared with
+	Drift    []Drift   `json:"drift"`    // in the order of paths in a manifest
+	Gaps     []Gap     `json:"gaps"`     // what could not be told
+	// Complete is false when not everything was looked at; the gaps say where it
+	// ended.
+	Complete bool `json:"complete"`
+}
+
 // Drift is a difference, at one path, between what runs and the manifest of its
 // artifact. Touching, copying up, linking or moving a file changes no content and
 // is none by itself.
