@@ -49,7 +49,9 @@ func (p *program) connect(c *connection) (*api.Client, error) {
 			return nil, err
 		}
 	}
-	client.Token, err = p.token(c.tokenFile, own)
+	if client.Token, err = p.token(c.tokenFile, own); c.tokenFile != "" && p.getenv("TOUCHSTONE_TOKEN") == "" {
+		client.TokenFile = c.tokenFile // what calls for long must see another in its place
+	}
 	return client, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"touchstone.dev/touchstone/internal/api"
+	"touchstone.dev/touchstone/internal/report"
 )
 
 func (p *program) eventsCommand() *cobra.Command {
@@ -46,7 +47,7 @@ func (p *program) showEvent(format string, e *api.Event) error {
 	case e.Decision != nil:
 		line += "  " + e.Decision.ID + "  " + string(e.Decision.Verdict) + "  " + purpose(e.Decision) + "  " + short(e.Decision) + "  " + e.Decision.Why
 	case e.Guard != nil:
-		line += "  " + e.Guard.ID + "  " + e.Guard.Line()
+		line += "  " + e.Guard.ID + "  " + string(e.Guard.Action) + "  " + whereRuns(e.Guard) + "  " + report.RuntimeWhat(e.Guard)
 	case e.Scan != nil:
 		line += "  " + e.Scan.State + "  " + e.Scan.Reference + "  " + e.Scan.Problem
 	}

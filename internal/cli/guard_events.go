@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
@@ -9,6 +8,7 @@ import (
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/api"
+	"touchstone.dev/touchstone/internal/report"
 )
 
 // guardEvents lists what guards have told a server.
@@ -29,7 +29,7 @@ func (p *program) guardEvents() *cobra.Command {
 			return client.GuardEvents(cmd.Context(), filter, at)
 		},
 		row: func(e *touchstone.RuntimeEvent) []string {
-			return []string{e.ID, p.moment(e.At), string(e.Kind), string(e.Action), whereRuns(e), e.Line()}
+			return []string{e.ID, p.moment(e.At), string(e.Kind), string(e.Action), whereRuns(e), report.RuntimeWhat(e)}
 		},
 		names: isID, one: p.wholeGuardEvent,
 	})
@@ -59,49 +59,5 @@ func whereRuns(e *touchstone.RuntimeEvent) string {
 
 func (p *program) wholeGuardEvent(cmd *cobra.Command, client *api.Client, id string) (any, func(io.Writer), error) {
 	e, err := client.GuardEvent(cmd.Context(), id)
-	return e, func(w io.Writer) { p.showGuardEvent(w, e) }, err
-}
-
-// showGuardEvent tells one event to people. Everything in it was named by strangers.
-func (p *program) showGuardEvent(w io.Writer, e *touchstone.RuntimeEvent) {
-	fmt.Fprintf(w, "%s\n\n", plain(e.Line()))
-	line := func(name, text string) {
-		if text != "" {
-			fmt.Fprintf(w, "%-12s %s\n", name, plain(text))
-		}
-	}
-	line("event", e.ID)
-	line("when", p.moment(e.At))
-	line("last", p.moment(e.Last))
-	line("node", e.Node)
-	line("container", e.Running.ID)
-	line("artifact", e.Artifact.Label())
-	line("place", strings.TrimSpace(e.Place.Environment+" "+string(e.Place.Class)))
-	if e.Execution != nil {
-		line("file", fmt.Sprintf("%s, %d bytes, %s", e.Execution.Path, e.Execution.Size, e.Execution.SHA256))
-	}
-	if l := e.Login; l != nil {
-		line("let in by", l.Admitted)
-		line("ended", p.moment(l.Ended))
-	}
-	line("rule", e.Reason.Rule+", which says "+string(e.Action))
-	line("because", e.Reason.Because)
-	line("owner", e.Reason.Owner)
-	if e.Process != nil {
-		fmt.Fprintln(w, "\nProcesses, the one that did it first:")
-		for _, one := range append([]touchstone.Process{*e.Process}, e.Tree...) {
-			fmt.Fprintf(w, "  %d  uid %d  %s  %s\n", one.PID, one.UID, plain(one.Path), plain(strings.Join(one.Command, " ")))
-		}
-	}
-	if len(e.Steps) > 0 {
-		fmt.Fprintln(w, "\nWhat was done:")
-	}
-	for i := range e.Steps {
-		s := &e.Steps[i]
-		text := string(s.Do)
-		if s.Problem != "" {
-			text = "not " + text + ": " + s.Problem
-		}
-		fmt.Fprintf(w, "  %s  %s\n", p.moment(s.At), plain(strings.TrimSpace(text+"  "+s.Layer)))
-	}
+	return e, func(w io.Writer) { _ = report.RuntimeEvent(w, e) }, err // what is wrong with w is told by whoever made it
 }

@@ -13,6 +13,7 @@ import (
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/kube"
 	"touchstone.dev/touchstone/internal/kube/admit"
+	"touchstone.dev/touchstone/internal/report"
 	"touchstone.dev/touchstone/internal/server"
 )
 
@@ -77,4 +78,18 @@ func (n *nodes) Evict(ctx context.Context, p *gate.Pod) (held string, after time
 		return "the gate and its guards are not taken away by themselves", 0, nil
 	}
 	return n.Cluster.Evict(ctx, p)
+}
+
+// Tell implements server.Nodes.
+func (n *nodes) Tell(p *gate.Pod, e *touchstone.RuntimeEvent) {
+	line := report.RuntimeLine(e)
+	if l := e.Login; l != nil {
+		switch l.Kind {
+		case touchstone.LoginExec, touchstone.LoginAttach, touchstone.LoginDebug:
+			if l.Admitted == "" {
+				line += "; the cluster's door never saw it"
+			}
+		}
+	}
+	n.Cluster.Tell(p, e, line)
 }

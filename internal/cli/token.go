@@ -24,11 +24,11 @@ func (p *program) tokenCreate() *cobra.Command {
 		life string
 	)
 	c := &cobra.Command{
-		Use:     "create --name WHO --role ROLE",
-		Short:   "Make a token; its secret is told this once",
+		Use:   "create --name WHO --role ROLE",
+		Short: "Make a token; its secret is told this once",
 		Example: `  touchstone token create --name alice --role approver --group release --life 30d
   touchstone token create --name vm-7 --role guard --node vm-7`,
-		Args:    exactly(0, "flags alone"),
+		Args: exactly(0, "flags alone"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if ask.Name == "" || ask.Role != api.Guard && !slices.Contains(api.Roles(), ask.Role) {
 				return errors.New("a token needs --name, and --role: viewer, developer, approver, admin or guard")

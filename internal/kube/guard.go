@@ -20,7 +20,6 @@ import (
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/gate"
-	"touchstone.dev/touchstone/internal/rules"
 )
 
 // Audience is whom a guard's service-account token is for: the API server takes no
@@ -70,10 +69,12 @@ func (k *Cluster) Guard(ctx context.Context, token string) (node string, err err
 // another UID, is evicted already.
 func (k *Cluster) Evict(ctx context.Context, p *gate.Pod) (held string, after time.Duration, err error) {
 	uid := types.UID(p.UID)
-	err = k.client.PolicyV1().Evictions(p.Namespace).Evict(ctx, &policyv1.Eviction{
-		ObjectMeta:    metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
-		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}},
-	})
+	// client-go would wait by itself where it is told to ask again later.
+	err = k.client.CoreV1().RESTClient().Post().Namespace(p.Namespace).Resource("pods").Name(p.Name).SubResource("eviction").MaxRetries(0).
+		Body(&policyv1.Eviction{
+			ObjectMeta:    metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
+			DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}},
+		}).Do(ctx).Error()
 	switch {
 	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		return "", 0, nil
@@ -104,10 +105,10 @@ func (k *Cluster) speak(ctx context.Context) (stop func()) {
 // mostMessage is how long the API server lets the message of an event be (core/v1).
 const mostMessage = 1024
 
-// Tell writes an event on the pod that a guard has seen something in, or on its node.
-// It does not wait, and is for people who look at the cluster: the record has it
-// whether this is written or not.
-func (k *Cluster) Tell(p *gate.Pod, e *touchstone.RuntimeEvent) {
+// Tell writes an event on the pod that a guard has seen something in, or on its node
+// where that is nil: the line, which is to be printable. It does not wait, and is for
+// people who look at the cluster: the record has it whether this is written or not.
+func (k *Cluster) Tell(p *gate.Pod, e *touchstone.RuntimeEvent, line string) {
 	r := k.recorder.Load()
 	if r == nil {
 		return
@@ -128,7 +129,7 @@ func (k *Cluster) Tell(p *gate.Pod, e *touchstone.RuntimeEvent) {
 	if e.Action == "" || e.Action == touchstone.EffectNone || e.Kind == touchstone.EventReplaced {
 		kind = corev1.EventTypeNormal
 	}
-	(*r).Event(about, kind, reasonOf(e.Kind), cut(rules.Printable(e.Line()), mostMessage))
+	(*r).Event(about, kind, reasonOf(e.Kind), cut(line, mostMessage))
 }
 
 func reasonOf(k touchstone.RuntimeEventKind) string {

@@ -163,7 +163,7 @@ func (s *cart) pod(t *testing.T, c *cluster.Cluster, of *appsv1.ReplicaSet, name
 	check(t, err)
 	started := metav1.NewTime(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
 	p.Status = corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{{
-		Name: "cart", ImageID: fmt.Sprintf("registry.example/shop/cart@%s", digest),
+		Name: "cart", ContainerID: "containerd://" + name + "-cart", ImageID: fmt.Sprintf("registry.example/shop/cart@%s", digest),
 		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}},
 	}}}
 	p, err = c.Client().CoreV1().Pods(s.namespace).UpdateStatus(t.Context(), p, metav1.UpdateOptions{})

@@ -78,6 +78,7 @@ func (k *Cluster) Run(ctx context.Context, door Door) error {
 	if err := k.watch(tell); err != nil {
 		return err
 	}
+	defer k.speak(ctx)()
 	var synced []cache.InformerSynced
 	for _, i := range k.all() {
 		go i.RunWithContext(ctx)
@@ -87,7 +88,6 @@ func (k *Cluster) Run(ctx context.Context, door Door) error {
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return ctx.Err()
 	}
-	defer k.speak(ctx)()
 	k.nodes.all()
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()

@@ -17,13 +17,13 @@ import (
 func TestTheDoorIsToldWhatRuns(t *testing.T) {
 	c := shared.Use(t)
 	s := newCart(t, c, map[string]string{"stage": "dev"})
-	s.pod(t, c, s.replicas, "a", "sha256:1", func(p *corev1.Pod) {
+	a := s.pod(t, c, s.replicas, "a", "sha256:1", func(p *corev1.Pod) {
 		p.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "pull"}}
 		p.Spec.ServiceAccountName = "shop"
 		p.Spec.HostPID = true
 		p.Spec.Containers[0].SecurityContext.Capabilities.Add = []corev1.Capability{"NET_ADMIN"}
 	})
-	s.pod(t, c, nil, "b", "sha256:2", func(p *corev1.Pod) {
+	b := s.pod(t, c, nil, "b", "sha256:2", func(p *corev1.Pod) {
 		p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "1"}
 		p.Labels = map[string]string{touchstone.LabelEnvironment: "prod"}
 	})
@@ -40,15 +40,14 @@ func TestTheDoorIsToldWhatRuns(t *testing.T) {
 	settings := touchstone.Settings{User: "1000", NotRoot: true}
 	more := settings
 	more.Host, more.Capabilities = []string{"pid"}, []string{"NET_ADMIN"}
-	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	want := []gate.Running{
+	want := []gate.Running{ // nothing that is said to have started before its pod was made did
 		{
-			Place: place, Workload: touchstone.Workload{Kind: "Deployment", Name: "cart", Container: "cart"}, Pod: "a", Since: noon,
+			Place: place, Workload: touchstone.Workload{Kind: "Deployment", Name: "cart", Container: "cart"}, Pod: "a", PodUID: string(a.UID), ID: "a-cart", Since: a.CreationTimestamp.Time,
 			Reference: "registry.example/shop/cart:1.4", Digest: "sha256:1", Settings: more,
 			Credential: gate.Credential{Namespace: s.namespace, Secrets: []string{"pull"}, ServiceAccount: "shop"},
 		},
 		{
-			Place: stricter, Workload: touchstone.Workload{Kind: "Pod", Name: "b", Container: "cart"}, Pod: "b", Since: noon,
+			Place: stricter, Workload: touchstone.Workload{Kind: "Pod", Name: "b", Container: "cart"}, Pod: "b", PodUID: "1", ID: "b-cart", Since: b.CreationTimestamp.Time,
 			Reference: "registry.example/shop/cart:1.4", Digest: "sha256:2", Settings: settings, Static: true,
 			Credential: gate.Credential{Namespace: s.namespace},
 		},

@@ -35,13 +35,13 @@ func (k *Cluster) Successor(ctx context.Context, p *gate.Pod) (next *admit.Follo
 	if ref == nil {
 		return nil, "nothing keeps the pod, so that none would be made in its place", true, nil
 	}
-	owner, err := k.Owner(ctx, p.Namespace, live.OwnerReferences)
-	if err != nil {
-		return nil, "", true, fmt.Errorf("looking up what keeps the pod %s/%s: %w", p.Namespace, p.Name, err)
-	}
 	template, none, err := k.template(ctx, p.Namespace, ref)
 	if err != nil || none != "" {
 		return nil, none, true, err
+	}
+	owner, err := k.Owner(ctx, p.Namespace, live.OwnerReferences)
+	if err != nil {
+		return nil, "", true, fmt.Errorf("looking up what keeps the pod %s/%s: %w", p.Namespace, p.Name, err)
 	}
 	next = &admit.Following{Namespace: p.Namespace, Labels: live.Labels, Owner: owner, Revision: live.Labels[labelRevision], Spec: &live.Spec}
 	if template != nil {

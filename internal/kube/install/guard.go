@@ -34,12 +34,15 @@ func GuardAccount(namespace string) string {
 // Where a guard finds its things, in its own container.
 const (
 	guardData      = "/var/lib/touchstone"
+	guardRun       = "/run/touchstone"
 	guardToken     = "/var/run/touchstone/token"
 	guardAuthority = "/etc/touchstone/" + authorityKey
 	hostRoot       = "/proc/1/root"
 	// guardLife is how long the guard's token holds, in seconds; a kubelet puts
 	// another in its place when four fifths of that are over.
 	guardLife = int64(3600)
+	// guardMetrics is the port at which Prometheus asks a guard.
+	guardMetrics = 9477
 )
 
 // guardObjects are what runs a guard on each node. Its account has no right in the
@@ -122,7 +125,8 @@ func (o *Options) guardPod() corev1.PodSpec {
 		SecurityContext:   &corev1.PodSecurityContext{RunAsUser: &root, RunAsGroup: &root},
 		Containers: []corev1.Container{{
 			Name: "guard", Image: o.GuardImage, Args: o.guardArgs(),
-			Env: []corev1.EnvVar{{Name: "NODE_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "spec.nodeName"}}}},
+			Ports: []corev1.ContainerPort{{Name: "metrics", ContainerPort: guardMetrics, Protocol: corev1.ProtocolTCP}},
+			Env:   []corev1.EnvVar{{Name: "NODE_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "spec.nodeName"}}}},
 			SecurityContext: &corev1.SecurityContext{
 				Privileged: &no, AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
 				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: guardCapabilities()},
@@ -137,6 +141,7 @@ func (o *Options) guardPod() corev1.PodSpec {
 			},
 			VolumeMounts: []corev1.VolumeMount{
 				{Name: "bpf", MountPath: "/sys/fs/bpf"},
+				{Name: "run", MountPath: guardRun},
 				{Name: "data", MountPath: guardData},
 				{Name: "token", MountPath: path.Dir(guardToken), ReadOnly: true},
 				{Name: "authority", MountPath: path.Dir(guardAuthority), ReadOnly: true},
@@ -147,6 +152,7 @@ func (o *Options) guardPod() corev1.PodSpec {
 			// The runtime's socket, layers and states are reached through the node's own
 			// root (hostRoot). Were its folders mounted here, the roots of containers that
 			// are mounted below them would be held when the containers are gone.
+			hostPath("run", guardRun, corev1.HostPathDirectoryOrCreate), // where touchstone guard status asks on the node
 			hostPath("bpf", "/sys/fs/bpf", corev1.HostPathDirectory),
 			hostPath("data", guardData, corev1.HostPathDirectoryOrCreate),
 			{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
@@ -169,8 +175,9 @@ func (o *Options) guardArgs() []string {
 		server = fmt.Sprintf("https://%s", o.serviceHosts()[0])
 	}
 	return []string{
-		"guard", "--server", server, "--token-file", guardToken, "--ca-file", guardAuthority, "--node", "$(NODE_NAME)",
+		"guard", "--server", server, "--token-file", guardToken, "--server-ca", guardAuthority, "--node", "$(NODE_NAME)",
 		"--containerd", path.Join(hostRoot, o.GuardSocket), "--host-root", hostRoot, "--data", guardData,
+		"--metrics", fmt.Sprintf(":%d", guardMetrics),
 	}
 }
 
