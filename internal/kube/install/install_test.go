@@ -16,7 +16,9 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbac "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -267,7 +269,7 @@ func applyYAML(t *testing.T, c *cluster.Cluster, resource, name, text string) {
 // Every object is one that the API server knows, and every policy's CEL compiles.
 func TestEverythingIsValid(t *testing.T) {
 	c := shared.Use(t)
-	o := install.Options{Image: "registry.example/touchstone@sha256:" + strings.Repeat("a", 64), NetworkPolicy: true, StorageClass: "fast", CABundle: newGate(t).bundle()}
+	o := install.Options{Image: "registry.example/touchstone@sha256:" + strings.Repeat("a", 64), NetworkPolicy: true, StorageClass: "fast", CABundle: newGate(t).bundle(), Guard: true}
 	objects, err := install.Manifests(o)
 	check(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -296,6 +298,63 @@ func TestEverythingIsValid(t *testing.T) {
 	policies, err := c.Client().AdmissionregistrationV1().ValidatingAdmissionPolicies().List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(policies.Items) != 0 {
 		t.Errorf("%d policies are left: %v", len(policies.Items), err)
+	}
+}
+
+// A guard has no right in the cluster, and what it may do on its node is written down
+// here once more, so that nobody adds to it by the way.
+func TestWhatAGuardMay(t *testing.T) {
+	objects, err := install.Manifests(install.Options{Image: "registry.example/touchstone:1", Guard: true})
+	check(t, err)
+	var text bytes.Buffer
+	check(t, install.WriteYAML(&text, objects))
+	var daemons *appsv1.DaemonSet
+	for _, o := range objects {
+		switch o := o.(type) {
+		case *appsv1.DaemonSet:
+			daemons = o
+		case *rbac.ClusterRoleBinding:
+			for _, s := range o.Subjects {
+				if s.Namespace != install.Name {
+					t.Errorf("%s gives %s/%s a right", o.Name, s.Namespace, s.Name)
+				}
+			}
+		case *rbac.RoleBinding:
+			for _, s := range o.Subjects {
+				if s.Namespace != install.Name {
+					t.Errorf("%s gives %s/%s a right", o.Name, s.Namespace, s.Name)
+				}
+			}
+		}
+	}
+	spec := &daemons.Spec.Template.Spec
+	one := &spec.Containers[0]
+	if *spec.AutomountServiceAccountToken || spec.HostNetwork || spec.HostIPC || !spec.HostPID || *one.SecurityContext.Privileged || !*one.SecurityContext.ReadOnlyRootFilesystem {
+		t.Errorf("%+v", spec)
+	}
+	want := []corev1.Capability{"BPF", "DAC_READ_SEARCH", "KILL", "PERFMON", "SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE"}
+	if got := slices.Sorted(slices.Values(one.SecurityContext.Capabilities.Add)); !slices.Equal(got, want) || !slices.Equal(one.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+		t.Errorf("it has %v, want %v", got, want)
+	}
+	var paths []string
+	for _, v := range spec.Volumes {
+		if v.HostPath != nil {
+			paths = append(paths, v.HostPath.Path)
+		}
+		if v.Projected != nil && v.Projected.Sources[0].ServiceAccountToken.Audience != kube.Audience {
+			t.Errorf("its token is for %s", v.Projected.Sources[0].ServiceAccountToken.Audience)
+		}
+	}
+	if slices.Sort(paths); !slices.Equal(paths, []string{"/run/touchstone", "/sys/fs/bpf", "/var/lib/touchstone"}) {
+		t.Errorf("it has the node's %v", paths)
+	}
+	if args := strings.Join(one.Args, " "); !strings.HasPrefix(args, "guard --server https://touchstone.touchstone.svc --token-file ") {
+		t.Errorf("it is called with %s", args)
+	}
+	for _, o := range objects {
+		if d, ok := o.(*appsv1.Deployment); ok && !slices.Contains(d.Spec.Template.Spec.Containers[0].Args, "--guard-namespace") {
+			t.Error("the server does not know of its guards")
+		}
 	}
 }
 
@@ -348,12 +407,12 @@ func TestInstallingAgainChangesNothing(t *testing.T) {
 
 func TestTheBundleIsKept(t *testing.T) {
 	c, g := shared.Use(t), newGate(t)
-	put(t, c, install.Options{URL: g.URL, CABundle: g.bundle()})
+	put(t, c, install.Options{URL: g.URL, CABundle: g.bundle(), Guard: true, GuardImage: "registry.example/touchstone:1", GuardServer: "https://127.0.0.1:1"})
 	var mu sync.Mutex
 	bundle, changed := newGate(t).bundle(), make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	keeper := install.Keeper{
-		Client: as(t, c, "system:serviceaccount:touchstone:touchstone"), Every: 100 * time.Millisecond,
+		Client: as(t, c, "system:serviceaccount:touchstone:touchstone"), Guards: install.GuardNamespace(install.Name), Every: 100 * time.Millisecond,
 		Bundle: func() ([]byte, <-chan struct{}) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -380,6 +439,11 @@ func TestTheBundleIsKept(t *testing.T) {
 			if !slices.ContainsFunc(told.Items, func(m corev1.ConfigMap) bool { return m.Data["ca.pem"] == string(want) }) {
 				return fmt.Errorf("the ConfigMap has another")
 			}
+			guards, err := c.Client().CoreV1().ConfigMaps(install.GuardNamespace(install.Name)).List(ctx, metav1.ListOptions{})
+			check(t, err)
+			if !slices.ContainsFunc(guards.Items, func(m corev1.ConfigMap) bool { return m.Data["ca.pem"] == string(want) }) {
+				return fmt.Errorf("that of the guards has another")
+			}
 			return nil
 		})
 	}
@@ -398,7 +462,7 @@ func TestTheBundleIsKept(t *testing.T) {
 }
 
 func TestWhatCannotBeInstalled(t *testing.T) {
-	for _, o := range []install.Options{{}, {Image: "x", URL: "https://x"}, {URL: "http://x"}, {Image: "x", Storage: "much"}} {
+	for _, o := range []install.Options{{}, {Image: "x", URL: "https://x"}, {URL: "http://x"}, {Image: "x", Storage: "much"}, {URL: "https://x", Guard: true}} {
 		if _, err := install.Manifests(o); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}
