@@ -231,10 +231,10 @@ func atLeast(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// atMost wants so many arguments or fewer.
-func atMost(n int, what string) cobra.PositionalArgs {
+// atMostOne wants one argument or none.
+func atMostOne(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > n {
+		if len(args) > 1 {
 			return fmt.Errorf("%s wants %s\nhint: %s", cmd.CommandPath(), what, cmd.UseLine())
 		}
 		return nil

@@ -21,7 +21,7 @@ func (p *program) decisionsCommand() *cobra.Command {
   touchstone decisions registry.example/shop/cart
   touchstone decisions registry.example/shop/cart@sha256:…
   touchstone decisions 01JDC9T3Z1V6W0Q4N8R5K7M2XA`,
-		args: atMost(1, "one artifact or one id"), last: 25,
+		args: atMostOne("one artifact or one id"), last: 25,
 		empty: "no such decision", head: "ID\tWHEN\tVERDICT\tFOR\tARTIFACT\tWHY",
 		page: func(cmd *cobra.Command, client *api.Client, args []string, at api.Paging) (*api.Page[api.Decision], error) {
 			if err := decisionFilter(&filter, first(args)); err != nil {

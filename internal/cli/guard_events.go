@@ -19,7 +19,7 @@ func (p *program) guardEvents() *cobra.Command {
 		example: `  touchstone guard events --kind login --namespace shop
   touchstone guard events registry.example/shop/cart
   touchstone guard events 01JDC9T3Z1V6W0Q4N8R5K7M2XA`,
-		args: atMost(1, "one artifact or one id"), last: 25,
+		args: atMostOne("one artifact or one id"), last: 25,
 		empty: "no such event", head: "ID\tWHEN\tKIND\tACTION\tWHERE\tWHAT",
 		page: func(cmd *cobra.Command, client *api.Client, args []string, at api.Paging) (*api.Page[touchstone.RuntimeEvent], error) {
 			filter.Artifact = first(args)

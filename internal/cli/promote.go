@@ -147,7 +147,7 @@ func (p *program) promotionsCommand() *cobra.Command {
 	var env string
 	c := listCommand(p, listing[touchstone.Promotion]{
 		use: "promotions [REPOSITORY]", short: "What was promoted, the newest first",
-		args: atMost(1, "at most one repository"), last: 25,
+		args: atMostOne("at most one repository"), last: 25,
 		empty: "nothing was promoted", head: "WHEN\tTO\tARTIFACT\tBY\tDECISION",
 		page: func(cmd *cobra.Command, client *api.Client, args []string, at api.Paging) (*api.Page[touchstone.Promotion], error) {
 			return client.Promotions(cmd.Context(), first(args), env, at)

@@ -25,7 +25,7 @@ func (p *program) requestsCommand() *cobra.Command {
 		example: `  touchstone requests
   touchstone requests --state granted --kind waiver
   touchstone requests 01JDC9T3Z1V6W0Q4N8R5K7M2XA`,
-		args: atMost(1, "at most one id"), last: 25,
+		args: atMostOne("at most one id"), last: 25,
 		empty: "no such request", head: "ID\tKIND\tSTATE\tBY\tFOR\tNEEDS",
 		page: func(cmd *cobra.Command, client *api.Client, _ []string, at api.Paging) (*api.Page[release.Request], error) {
 			if err := errors.Join(choice("state", state, states...), choice("kind", kind, kinds...)); err != nil {
