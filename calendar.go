@@ -37,6 +37,31 @@ func (r *Rules) Opens(environment string, declared []Freeze, now time.Time) (tim
 	return r.calendar(environment, declared).opens(now)
 }
 
+// Closes returns when the environment is next closed, which is now where it is. It
+// reports false where nothing closes it, as far as anybody looks ahead.
+func (r *Rules) Closes(environment string, declared []Freeze, now time.Time) (time.Time, bool) {
+	const most = 1000 // as in opens
+	c := r.calendar(environment, declared)
+	if c.unlocated() != nil {
+		return now, true
+	}
+	for t := now; ; {
+		if closed, _, _ := c.closed(t); closed {
+			return t, true
+		}
+		var first time.Time
+		c.boundaries(t, func(next time.Time) {
+			if next.After(t) && (first.IsZero() || next.Before(first)) {
+				first = next
+			}
+		})
+		if first.IsZero() || first.Sub(now) > most*24*time.Hour {
+			return time.Time{}, false
+		}
+		t = first
+	}
+}
+
 // unlocated returns one whose zone is not known, or nil.
 func (c calendar) unlocated() *Freeze {
 	for _, list := range [][]*Freeze{c.freezes, c.windows} {
