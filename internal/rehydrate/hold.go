@@ -143,8 +143,8 @@ func (p *planning) within(d *Due) Hold {
 		if d.Forced {
 			most = max(most, p.limits.Late.Of(p.sizes[s]))
 		}
-		if p.going[s] >= most {
-			d.More = fmt.Sprintf("%d of %d in %s", p.going[s], most, of)
+		if p.going[s] > 0 && p.going[s]+weight(d.Workload.Takes) > most {
+			d.More = fmt.Sprintf("%d of %d pods in %s", p.going[s], most, of)
 			return HoldBudget
 		}
 	}
@@ -166,7 +166,7 @@ func (p *planning) follower(d *Due) Hold {
 		d.Do = Stop // nothing would follow: the rules say that it ends
 	case f.Answer == "" || age < 0 || age > fresh:
 		d.Do = Ask
-	case f.Answer == Refused && d.Forced && w.Policy.Stop:
+	case d.Forced && w.Policy.Stop && (f.Answer == Refused || f.Answer != Allowed && p.now.Sub(f.Since) >= patience):
 		if m := p.memory[w.Identity]; m != nil && !m.Stopped.IsZero() {
 			d.More = "it was made to end already"
 			return HoldRebuild

@@ -91,7 +91,7 @@ type planning struct {
 	left   map[string]int      // what disruption budgets allow
 	used   map[string]int      // of that
 	busy   map[string]Identity // services, and who of them is replaced
-	going  map[Scope]int       // workloads under way
+	going  map[Scope]int       // pods under way
 	hours  map[*Hours]shut
 }
 
@@ -152,9 +152,13 @@ func (p *planning) begin(i Identity, services, guards []string, takes int) {
 		p.used[g] += takes
 	}
 	for _, s := range i.scopes() {
-		p.going[s]++
+		p.going[s] += weight(takes)
 	}
 }
+
+// weight is how many pods of a budget a replacement takes: those that are away, or
+// the one that comes before them.
+func weight(takes int) int { return max(takes, 1) }
 
 // first orders what is due: the gate last, what is past its deadline first, and of
 // the rest the oldest first.

@@ -49,8 +49,17 @@ func TestWhatIsInTheWay(t *testing.T) {
 		{"the gate refuses", one("a", func(w *Workload) { w.Follower.Answer, w.Follower.Why = Refused, "cvss: 9.8" }), nil, Wait, HoldRebuild, "rebuild first: refused: cvss: 9.8"},
 		{"the gate refuses past the deadline", one("a", func(w *Workload) { late(w); w.Follower.Answer = Refused }), announced(hard), Wait, HoldRebuild, "rebuild first"},
 		{"it refuses, and the rules say stop", one("a", func(w *Workload) { late(w); w.Policy.Stop = true; w.Follower.Answer = Refused }), announced(hard), Stop, HoldNone, "made to end"},
-		{"it is undecided, and the rules say stop", one("a", func(w *Workload) { late(w); w.Policy.Stop = true; w.Follower.Answer = Undecided }), announced(hard), Wait, HoldRebuild, "undecided"},
+		{"it is undecided, and the rules say stop", one("a", func(w *Workload) {
+			late(w)
+			w.Policy.Stop = true
+			w.Follower.Answer, w.Follower.Since = Undecided, noon().Add(-23*hour)
+		}), announced(hard), Wait, HoldRebuild, "undecided"},
 		{"the gate was asked long ago", one("a", func(w *Workload) { w.Follower.At = noon().Add(-2 * time.Minute) }), nil, Ask, HoldNone, ""},
+		{"it is undecided for a day, and they say stop", one("a", func(w *Workload) {
+			late(w)
+			w.Policy.Stop = true
+			w.Follower.Answer, w.Follower.Since = Undecided, hard
+		}), announced(hard), Stop, HoldNone, "made to end"},
 		{"a Job", one("a", func(w *Workload) { w.Means = Job }), nil, Wait, HoldJob, "Job to end"},
 		{"a Job past the deadline", one("a", func(w *Workload) { late(w); w.Means = Job }), announced(hard), Replace, HoldNone, ""},
 		{"the gate itself, alone", one("a", func(w *Workload) { late(w); w.Gate, w.Wanted, w.Ready = true, 1, 1 }), announced(hard), Wait, HoldGate, "no other of it would answer"},
@@ -104,7 +113,7 @@ func TestWhatIsLateGoesFirst(t *testing.T) {
 	memory := map[Identity]*Memory{late.Identity: {Announced: noon().Add(-14 * day), Deadline: noon().Add(-10 * day)}}
 	f := &Fleet{Workloads: []Workload{old, late}}
 	for name, want := range map[string]Deed{"old": Wait, "late": Replace} {
-		for _, d := range Plan(noon(), f, memory, Limits{Cluster: Share{Count: 1}}) {
+		for _, d := range Plan(noon(), f, memory, Limits{Cluster: touchstone.Share{Count: 1}}) {
 			if d.Workload.Name == name && d.Do != want {
 				t.Errorf("%s: %q, want %q", name, d.Do, want)
 			}
@@ -112,18 +121,7 @@ func TestWhatIsLateGoesFirst(t *testing.T) {
 	}
 }
 
-func TestAShareIsOneAtLeast(t *testing.T) {
-	for _, test := range []struct {
-		s       Share
-		n, want int
-	}{{Share{}, 7, 7}, {Share{}, 0, 1}, {Share{Count: 3}, 7, 3}, {Share{Percent: 10}, 7, 1}, {Share{Percent: 50}, 7, 3}, {Share{Count: 2, Percent: 50}, 100, 2}} {
-		if got := test.s.Of(test.n); got != test.want {
-			t.Errorf("%+v of %d is %d, want %d", test.s, test.n, got, test.want)
-		}
-	}
-}
-
-// Crowd is a fleet of that many, of which so many are due.
+// crowd is a fleet of that many, of which so many are due.
 func crowd(n int, now time.Time, hours *Hours) *Fleet {
 	p := &Policy{After: 7 * day, Deadline: 14 * day, Hours: hours}
 	f := &Fleet{Allowed: map[string]int{}}
@@ -144,12 +142,12 @@ func BenchmarkPlan(b *testing.B) {
 	for _, test := range []struct {
 		name  string
 		hours *Hours
-	}{{"always", nil}, {"office", NewHours(nil, nil)}} {
+	}{{"always", nil}, {"office hours", NewHours([]touchstone.Freeze{office(b)}, nil)}} {
 		b.Run(test.name, func(b *testing.B) {
 			f := crowd(100_000, noon(), test.hours)
 			b.ReportAllocs()
 			for b.Loop() {
-				Plan(noon(), f, nil, Limits{Cluster: Share{Percent: 5}})
+				Plan(noon(), f, nil, Limits{Cluster: touchstone.Share{Percent: 5}})
 			}
 		})
 	}

@@ -1,6 +1,10 @@
 package rehydrate
 
-import "time"
+import (
+	"time"
+
+	"touchstone.dev/touchstone"
+)
 
 // Policy is what the rules of a place say of the age of what runs there. One is
 // shared by all workloads of a place and class.
@@ -18,7 +22,7 @@ type Policy struct {
 	// ThroughFreezes is true where a freeze does not hold past the deadline.
 	ThroughFreezes bool
 	// Announce is how long before the deadline its owner is told; 72 hours when
-	// zero.
+	// zero, and nobody is told when negative.
 	Announce time.Duration
 	// Hours say when something may be replaced; nil for always.
 	Hours *Hours
@@ -29,20 +33,26 @@ type Policy struct {
 
 // announce is how long before the deadline its owner is told.
 func (p *Policy) announce() time.Duration {
-	if p.Announce > 0 {
+	switch {
+	case p.Announce > 0:
 		return p.Announce
+	case p.Announce < 0:
+		return 0
+	default:
+		return 72 * time.Hour
 	}
-	return 72 * time.Hour
 }
 
 // Limits bound how much is replaced at once.
 type Limits struct {
-	// Namespace and Cluster bound the workloads that are under way.
-	Namespace, Cluster Share
+	// Namespace and Cluster bound the pods that are away, or new ones before them,
+	// at one time. One workload may always be under way, however many of its pods
+	// its own strategy takes at once.
+	Namespace, Cluster touchstone.Share
 	// Late is what both are at least for what is past its deadline: a tenth when it
-	// is zero. Without it a fleet that was forgotten for a month would be replaced
+	// is zero. Without any a fleet that was forgotten for a month would be replaced
 	// in one instant.
-	Late Share
+	Late touchstone.Share
 	// Pause is how long nothing is tried again after a replacement has failed; an
 	// hour when zero. It doubles with each failure, up to a day.
 	Pause time.Duration
@@ -51,11 +61,16 @@ type Limits struct {
 	Fresh time.Duration
 }
 
-const stale = time.Hour // of an answer that is not yes
+const (
+	stale = time.Hour // of an answer that is not yes
+	// patience is how long the gate must have been unable to tell before what is
+	// past its deadline is made to end for that.
+	patience = 24 * time.Hour
+)
 
 func (l Limits) withDefaults() Limits {
-	if l.Late == (Share{}) {
-		l.Late = Share{Percent: 10}
+	if l.Late == (touchstone.Share{}) {
+		l.Late = touchstone.Share{Percent: 10}
 	}
 	if l.Pause <= 0 {
 		l.Pause = time.Hour
@@ -64,23 +79,4 @@ func (l Limits) withDefaults() Limits {
 		l.Fresh = time.Minute
 	}
 	return l
-}
-
-// Share is a part of many: a count, a percentage, or the smaller of both. The zero
-// value is all of them.
-type Share struct {
-	Count   int     `json:"count,omitempty"`
-	Percent float64 `json:"percent,omitempty"` // 0 to 100
-}
-
-// Of returns how many of n that is: one at least.
-func (s Share) Of(n int) int {
-	out := n
-	if s.Percent > 0 {
-		out = min(out, int(float64(n)*s.Percent/100))
-	}
-	if s.Count > 0 {
-		out = min(out, s.Count)
-	}
-	return max(out, 1)
 }

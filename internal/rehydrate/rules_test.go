@@ -22,8 +22,8 @@ func (w *world) check(all []Due) {
 		for _, g := range m.Step.Guards {
 			away[g] += m.Step.Takes
 		}
-		going[i.Namespace]++
-		going[""]++
+		going[i.Namespace] += max(m.Step.Takes, 1)
+		going[""] += max(m.Step.Takes, 1)
 	}
 	begun := slices.Clone(all)
 	slices.SortFunc(begun, func(a, b Due) int { return first(&a, &b) })
@@ -46,10 +46,10 @@ func (w *world) check(all []Due) {
 				w.t.Fatalf("%s: %d are away, and %s allows %d", one, away[g], g, w.fleet.Allowed[g])
 			}
 		}
-		going[one.Namespace]++
-		going[""]++
 		for _, s := range []string{one.Namespace, ""} {
-			if most := w.most(s, d.Forced); going[s] > most {
+			was := going[s]
+			going[s] += max(one.Takes, 1)
+			if most := w.most(s, d.Forced); was > 0 && going[s] > most {
 				w.t.Fatalf("%s: %d under way in %q, at most %d", one, going[s], s, most)
 			}
 		}
@@ -63,7 +63,7 @@ func (w *world) most(namespace string, forced bool) int {
 	n := 0
 	for i := range w.fleet.Workloads {
 		if namespace == "" || w.fleet.Workloads[i].Namespace == namespace {
-			n++
+			n += w.fleet.Workloads[i].Pods
 		}
 	}
 	share := w.limits.Namespace
@@ -160,7 +160,7 @@ func (w *world) inOrder(all []Due) {
 			if a.Hold != HoldBudget || b.Do == Wait || b.Workload.Gate != a.Workload.Gate || a.Workload.Namespace != b.Workload.Namespace {
 				continue
 			}
-			if !b.Forced && (a.Forced || b.Workload.Started.After(a.Workload.Started)) {
+			if b.Workload.Takes >= a.Workload.Takes && !b.Forced && (a.Forced || b.Workload.Started.After(a.Workload.Started)) {
 				w.t.Fatalf("%s waits, and %s goes, which is younger or less late", a.Workload, b.Workload)
 			}
 		}
@@ -174,12 +174,13 @@ func (w *world) complete(all []Due, services map[string]Identity, going map[stri
 		d := &all[i]
 		one := d.Workload
 		m := w.memory[one.Identity]
+		full := func(s string) bool { return going[s] > 0 && going[s]+max(one.Takes, 1) > w.most(s, true) }
 		switch {
 		case one.Policy.Deadline == 0 || one.Started.IsZero() || w.now.Before(one.Started.Add(one.Policy.Deadline)) || one.Started.After(w.now),
 			m == nil || m.Step != nil || m.Failed > 0 || !m.Deadline.Equal(one.Started.Add(one.Policy.Deadline)) || m.Announced.After(w.now) || w.now.Sub(m.Announced) < 72*hour,
 			one.Follower.Answer != Allowed || one.Follower.At != w.now, one.Stuck != "" || one.Means == Bare || one.Gate,
 			!w.open(nil, w.freezes[one.Policy]) && !one.Policy.ThroughFreezes,
-			going[one.Namespace] >= w.most(one.Namespace, true) || going[""] >= w.most("", true),
+			full(one.Namespace) || full(""),
 			slices.ContainsFunc(one.Services, func(s string) bool { _, busy := services[s]; return busy }),
 			(d.Why == ForFinding || d.Why == ForBase):
 			continue

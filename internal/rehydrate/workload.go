@@ -1,10 +1,6 @@
 package rehydrate
 
-import (
-	"time"
-
-	"touchstone.dev/touchstone"
-)
+import "time"
 
 // Identity names a workload.
 type Identity struct {
@@ -83,10 +79,11 @@ const (
 // Follower is what the gate said of what would follow. The zero value says that it
 // was not asked.
 type Follower struct {
-	Answer Answer            `json:"answer,omitempty"`
-	Why    string            `json:"why,omitempty"` // for people, where it is not allowed
-	At     time.Time         `json:"at,omitzero"`
-	Digest touchstone.Digest `json:"digest,omitempty"`
+	Answer Answer    `json:"answer,omitempty"`
+	Why    string    `json:"why,omitempty"` // for people, where it is not allowed
+	At     time.Time `json:"at,omitzero"`
+	// Since is since when the answer has not been yes; zero where it is.
+	Since time.Time `json:"since,omitzero"`
 	// New is true where something else would come than runs: a rebuilt image waits.
 	New bool `json:"new,omitempty"`
 }
@@ -107,8 +104,8 @@ type Fleet struct {
 	Workloads []Workload
 	// Allowed is how many pods each disruption budget lets go now, by its key.
 	Allowed map[string]int
-	// Sizes count workloads by cluster and by cluster and namespace. They are
-	// counted when it is nil.
+	// Sizes count pods by cluster and by cluster and namespace. They are counted
+	// when it is nil.
 	Sizes map[Scope]int
 }
 
@@ -123,7 +120,7 @@ func (i Identity) scopes() []Scope {
 	return []Scope{{i.Cluster, ""}, {i.Cluster, i.Namespace}}
 }
 
-// sizes counts the workloads.
+// sizes counts the pods.
 func (f *Fleet) sizes() map[Scope]int {
 	if f.Sizes != nil {
 		return f.Sizes
@@ -131,9 +128,9 @@ func (f *Fleet) sizes() map[Scope]int {
 	out := map[Scope]int{}
 	for i := range f.Workloads {
 		w := &f.Workloads[i]
-		out[Scope{w.Cluster, ""}]++
+		out[Scope{w.Cluster, ""}] += w.Pods
 		if w.Namespace != "" {
-			out[Scope{w.Cluster, w.Namespace}]++
+			out[Scope{w.Cluster, w.Namespace}] += w.Pods
 		}
 	}
 	return out

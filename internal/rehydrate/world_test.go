@@ -51,8 +51,8 @@ func newWorld(t *rapid.T) *world {
 		t: t, now: noon(), memory: map[Identity]*Memory{}, ends: map[Identity]time.Time{}, gate: map[Identity]Answer{},
 		windows: map[*Policy][]touchstone.Freeze{}, freezes: map[*Policy][]touchstone.Freeze{},
 		limits: Limits{
-			Namespace: Share{Count: rapid.IntRange(0, 2).Draw(t, "namespace"), Percent: rapid.SampledFrom([]float64{0, 20, 50}).Draw(t, "namespace %")},
-			Cluster:   Share{Count: rapid.IntRange(0, 4).Draw(t, "cluster")},
+			Namespace: touchstone.Share{Count: rapid.IntRange(0, 4).Draw(t, "namespace"), Percent: rapid.SampledFrom([]int{0, 20, 50}).Draw(t, "namespace %")},
+			Cluster:   touchstone.Share{Count: rapid.IntRange(0, 6).Draw(t, "cluster")},
 		},
 	}
 	var policies []*Policy
@@ -87,7 +87,7 @@ func (w *world) workload(i int, policies []*Policy) Workload {
 		Identity: Identity{"c", ns, "Deployment", fmt.Sprintf("w%d", i)}, UID: fmt.Sprint(i), Policy: rapid.SampledFrom(policies).Draw(t, "policy"),
 		Means:   rapid.SampledFrom([]Means{Rollout, Rollout, Rollout, Rollout, Evict, Job, Bare}).Draw(t, "means"),
 		Started: w.now.Add(-time.Duration(rapid.IntRange(0, 40*24).Draw(t, "age")) * hour), Wanted: rapid.IntRange(1, 3).Draw(t, "wanted"),
-		Takes: rapid.IntRange(0, 1).Draw(t, "takes"), Built: w.now.Add(-20 * day), Gate: i == 0,
+		Takes: rapid.IntRange(0, 2).Draw(t, "takes"), Built: w.now.Add(-20 * day), Gate: i == 0,
 	}
 	one.Ready, one.Pods = one.Wanted, one.Wanted
 	if rapid.Bool().Draw(t, "guarded") {
@@ -150,7 +150,7 @@ func (w *world) answer(all []Due) (asked bool) {
 		if w.gate[one.Identity] == "" || rapid.IntRange(0, 9).Draw(w.t, "the gate changes its mind") == 0 {
 			w.gate[one.Identity] = rapid.SampledFrom([]Answer{Allowed, Allowed, Allowed, Refused, Undecided, Unpullable}).Draw(w.t, "gate")
 		}
-		one.Follower = Follower{Answer: w.gate[one.Identity], At: w.now, New: !one.Waiting.IsZero(), Why: "because"}
+		one.Follower = Follower{Answer: w.gate[one.Identity], At: w.now, New: !one.Waiting.IsZero(), Why: "because", Since: w.now}
 	}
 	return asked
 }
