@@ -1,9 +1,6 @@
 package rehydrate
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // decide says what is done now about something that is due: it is held, or it takes
 // its place among what is under way.
@@ -185,11 +182,4 @@ func (p *planning) follower(d *Due) Hold {
 		d.Do = Replace
 	}
 	return HoldNone
-}
-
-// asked reports whether the gate is to be asked although nothing is due: what runs
-// under a name that may move is looked at once a day, in case a rebuilt image waits.
-func (w *Workload) asked(now time.Time) bool {
-	const daily = 24 * time.Hour
-	return w.Means != Bare && now.Sub(w.Follower.At) > daily
 }

@@ -36,20 +36,22 @@ const (
 
 // Step is one replacement on its way. It is in the record before anything is done.
 type Step struct {
-	ID    string   `json:"id"` // ULID; on whatever the hands change, so that they know their own
-	Of    Identity `json:"of"`
-	UID   string   `json:"uid"` // the very object
-	Deed  Deed     `json:"deed"`
-	Why   Why      `json:"why"`
-	Means Means    `json:"means"`
-	Owner string   `json:"owner,omitempty"`
+	ID   string   `json:"id"` // ULID; on whatever the hands change, so that they know their own
+	Of   Identity `json:"of"`
+	UID  string   `json:"uid"` // the very object
+	Deed Deed     `json:"deed"`
+	Why  Why      `json:"why"`
+	// Reason is why, for people.
+	Reason string `json:"reason"`
+	Means  Means  `json:"means"`
+	Owner  string `json:"owner,omitempty"`
 	// Forced is true past the deadline: disruption budgets do not hold.
 	Forced bool `json:"forced,omitempty"`
 	// Started is what it is to be younger than.
 	Started time.Time `json:"started"`
 	Planned time.Time `json:"planned"`
 	Begun   time.Time `json:"begun,omitzero"` // when the hands were first seen to have begun
-	// Before is what the hands need to go back; they alone read it.
+	// Before is Workload.State when it was planned.
 	Before string `json:"before,omitempty"`
 	// Stage is how far it is, and Looked and Waited when that was last seen and how
 	// long it has been seen to wait. Time in which nobody could look is no wait.

@@ -60,6 +60,10 @@ type Workload struct {
 	Finding                   string // what Overdue is about
 	Base                      string // the newer approved base that its image does not stand on; empty for none
 
+	// State is what the hands need to know of it as it was, to notice that somebody
+	// has changed it and to go back; they alone read it.
+	State string
+
 	Follower Follower
 }
 

@@ -1,0 +1,371 @@
+package rehydrate
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"touchstone.dev/touchstone/internal/record"
+)
+
+// Kind is that of the controller's facts, a Memory under each workload's key, and of
+// its entries, each a Told. kindTurn is that of one fact for each cluster, which
+// every write replaces: of two controllers by mistake, each of which knows of its own
+// steps alone, the second to write finds that it does not know everything.
+const (
+	Kind     = "rehydration"
+	kindTurn = "rehydration-turn"
+)
+
+// SchemaTold is that of a Told.
+const SchemaTold = "touchstone.dev/rehydration/v1"
+
+const self = "touchstone"
+
+// Told is what has happened to a workload. It is the body of an entry.
+type Told struct {
+	Schema string   `json:"schema"`
+	What   What     `json:"what"`
+	Of     Identity `json:"of"`
+	Owner  string   `json:"owner,omitempty"`
+	Why    string   `json:"why,omitempty"` // for people
+	Step   *Step    `json:"step,omitempty"`
+	// Took is how long it took, in seconds, for what was replaced.
+	Took float64 `json:"took,omitempty"`
+	// Deadline is when it is replaced regardless, for what is announced.
+	Deadline time.Time `json:"deadline,omitzero"`
+}
+
+// What has happened.
+type What string
+
+// What may have happened.
+const (
+	Planned   What = "planned"    // it is about to be done
+	GoingBack What = "going back" // what is new did not become ready
+	Replaced  What = "replaced"
+	Back      What = "back"      // it is as it was before
+	Abandoned What = "abandoned" // somebody else has changed it, or it is gone
+	Announced What = "announced" // that its deadline nears
+	InTheWay  What = "in the way"
+	Stopped   What = "stopped"
+	Forgotten What = "forgotten" // it does not run any more
+)
+
+// remembered is a fact of a workload.
+type remembered struct {
+	Of Identity `json:"of"`
+	Memory
+}
+
+// load reads what the record holds, where that is not known to be in memory.
+func (c *Controller) load(ctx context.Context) error {
+	if c.loaded {
+		return nil
+	}
+	// The turn is read first: what is written in between is a conflict later.
+	turn, err := c.c.Store.Fact(ctx, kindTurn, c.c.Cluster)
+	if err != nil && !errors.Is(err, record.ErrNotFound) {
+		return fmt.Errorf("reading whose turn it is: %w", err)
+	}
+	memory := map[Identity]*kept{}
+	for d, err := range record.List[remembered](ctx, c.c.Store, record.FactQuery{Kind: Kind, Prefix: c.c.Cluster + "/"}) {
+		if err != nil {
+			return fmt.Errorf("reading what is under way: %w", err)
+		}
+		memory[d.Content.Of] = &kept{d.Content.Memory, d.Seq}
+	}
+	c.memory, c.turn, c.loaded = memory, turn.Seq, true
+	return nil
+}
+
+// write writes down what has happened, and what is remembered from now on. Where
+// somebody else has written meanwhile nothing is, and the memory is read again.
+func (c *Controller) write(ctx context.Context, m Memory, t Told) error {
+	t.Schema = SchemaTold
+	key := t.Of.Key()
+	k := c.memory[t.Of]
+	body, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	fact := record.Fact{Kind: Kind, Key: key}
+	if !m.empty() {
+		if fact, err = record.Put(Kind, key, remembered{t.Of, m}, "ns:"+t.Of.Namespace, "owner:"+t.Owner); err != nil {
+			return err
+		}
+	}
+	change := record.Change{ID: record.NewID(c.c.Now()), Kind: Kind, Actor: self, About: key, Body: body}
+	if known := k != nil && k.seq > 0; known || fact.Value != nil {
+		if fact.If.Absent = !known; known {
+			fact.If.Seq = k.seq
+		}
+		change.Facts = []record.Fact{fact}
+	}
+	turn, err := record.Put(kindTurn, c.c.Cluster, change.ID)
+	if err != nil {
+		return err
+	}
+	turn.If = record.Condition{Absent: c.turn == 0, Seq: c.turn}
+	change.Facts = append(change.Facts, turn)
+	entries, err := c.c.Store.Commit(ctx, change)
+	if err != nil {
+		c.loaded = false
+		return fmt.Errorf("writing down that %s is %s: %w", t.Of, t.What, err)
+	}
+	c.turn = entries[len(entries)-1].Seq
+	if m.empty() {
+		delete(c.memory, t.Of)
+	} else {
+		c.memory[t.Of] = &kept{m, c.turn}
+	}
+	c.say(&t)
+	return nil
+}
+
+// say tells of it in the log of the process, and to who looks at the cluster.
+func (c *Controller) say(t *Told) {
+	uid, bad := "", t.What == GoingBack || t.What == Back || t.What == InTheWay || t.What == Announced || t.What == Stopped
+	if t.Step != nil {
+		uid = t.Step.UID
+	}
+	attrs := []any{"workload", t.Of.String(), "what", string(t.What), "why", t.Why, "owner", t.Owner}
+	if bad {
+		c.log.Warn("rehydration", attrs...)
+	} else {
+		c.log.Info("rehydration", attrs...)
+	}
+	if c.c.Tell != nil {
+		text := t.Why
+		if t.What == Replaced {
+			text += fmt.Sprintf("; it took %s", time.Duration(t.Took*float64(time.Second)).Round(time.Second))
+		}
+		c.c.Tell.Tell(t.Of, uid, bad, string(t.What), text)
+	}
+}
+
+// mine fails where somebody else has written since this read or wrote last: then it
+// does not know what is under way.
+func (c *Controller) mine(ctx context.Context) error {
+	turn, err := c.c.Store.Fact(ctx, kindTurn, c.c.Cluster)
+	if err == nil && turn.Seq != c.turn {
+		err = record.ErrConflict
+	}
+	if err != nil {
+		c.loaded = false
+		return fmt.Errorf("looking whose turn it is: %w", err)
+	}
+	return nil
+}
+
+// advanceAll advances everything that is under way, the oldest step first.
+func (c *Controller) advanceAll(ctx context.Context, now time.Time) error {
+	var open []*Step
+	for _, k := range c.memory {
+		if k.Step != nil {
+			open = append(open, k.Step)
+		}
+	}
+	if c.c.DryRun || len(open) == 0 {
+		return nil
+	}
+	if err := c.mine(ctx); err != nil {
+		return err
+	}
+	slices.SortFunc(open, func(a, b *Step) int { return cmp.Compare(a.ID, b.ID) })
+	for _, s := range open {
+		if err := c.advance(ctx, s.Of, c.memory[s.Of], now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advance looks how far a step is, and does what comes next. It returns only what
+// keeps everything from going on.
+func (c *Controller) advance(ctx context.Context, i Identity, k *kept, now time.Time) error {
+	m := k.Memory
+	step := *m.Step
+	m.Step = &step
+	stage, why, err := c.c.Hands.Look(ctx, &step)
+	if err != nil {
+		c.log.Warn("nobody can tell how far a replacement is; it is looked again", "workload", i.String(), "error", err)
+		return ctx.Err()
+	}
+	if !step.Looked.IsZero() { // time in which nobody could look is no wait
+		step.Waited += min(max(now.Sub(step.Looked), 0), 2*c.c.Every)
+	}
+	step.Looked, step.Stage = now, stage
+	k.Memory = m
+	if step.Undoing != "" {
+		return c.goBack(ctx, i, m, stage, why)
+	}
+	switch {
+	case stage == Ready:
+		return c.settle(ctx, i, m, now)
+	case stage == Gone || stage == Strange:
+		return c.end(ctx, i, m, Abandoned, why)
+	case stage == NotBegun:
+		return c.begin(ctx, i, m, now)
+	case stage == Stuck, step.Waited > c.c.Patience:
+		if why == "" {
+			why = fmt.Sprintf("it was not ready after %s", step.Waited.Round(time.Second))
+		}
+		step.Undoing, step.Waited = why, 0
+		if err := c.write(ctx, m, Told{What: GoingBack, Of: i, Owner: step.Owner, Why: why, Step: &step}); err != nil {
+			return err
+		}
+		return c.handed(ctx, i, c.c.Hands.Undo(ctx, &step))
+	default:
+		return c.handed(ctx, i, c.c.Hands.Go(ctx, &step))
+	}
+}
+
+// begin has the hands begin what is written down. What was written down long ago and
+// never begun is planned anew: its hour, and the gate's answer, may be past.
+func (c *Controller) begin(ctx context.Context, i Identity, m Memory, now time.Time) error {
+	const old = 2 * time.Minute
+	step := m.Step
+	if age := now.Sub(step.Planned); age > old || age < -old {
+		return c.end(ctx, i, m, Abandoned, "it was planned and never begun")
+	}
+	switch err := c.c.Hands.Begin(ctx, step); {
+	case errors.Is(err, ErrChanged):
+		return c.end(ctx, i, m, Abandoned, err.Error())
+	default:
+		return c.handed(ctx, i, err)
+	}
+}
+
+// handed logs what hands could not do; it is tried again.
+func (c *Controller) handed(ctx context.Context, i Identity, err error) error {
+	if err != nil && ctx.Err() == nil {
+		c.failing(err)
+		c.log.Warn("a replacement does not go on; it is tried again", "workload", i.String(), "error", err)
+	}
+	return ctx.Err()
+}
+
+// goBack settles what is put back.
+func (c *Controller) goBack(ctx context.Context, i Identity, m Memory, stage Stage, why string) error {
+	switch stage {
+	case Undone, Gone, NotBegun:
+		return c.end(ctx, i, m, Back, m.Step.Undoing)
+	case Strange:
+		return c.end(ctx, i, m, Abandoned, m.Step.Undoing+"; then "+why)
+	default:
+		return c.handed(ctx, i, c.c.Hands.Undo(ctx, m.Step))
+	}
+}
+
+// settle ends a step that has done what it should.
+func (c *Controller) settle(ctx context.Context, i Identity, m Memory, now time.Time) error {
+	step := m.Step
+	took := max(now.Sub(step.Planned), 0)
+	what := Replaced
+	after := Memory{}
+	if step.Deed == Stop {
+		what, after.Stopped = Stopped, now
+	}
+	if err := c.write(ctx, after, Told{What: what, Of: i, Owner: step.Owner, Why: step.Reason, Step: step, Took: took.Seconds()}); err != nil {
+		return err
+	}
+	delete(c.asked, i)
+	c.replaced(step, took)
+	return nil
+}
+
+// end ends a step that has not done what it should. What is put back, or held for
+// too long, counts as a failure.
+func (c *Controller) end(ctx context.Context, i Identity, m Memory, what What, why string) error {
+	step := m.Step
+	m.Step = nil
+	if what == Back {
+		m.Failed, m.FailedAt, m.Problem = m.Failed+1, c.c.Now(), why
+	}
+	delete(c.asked, i)
+	c.ended(what)
+	return c.write(ctx, m, Told{What: what, Of: i, Owner: step.Owner, Why: why, Step: step})
+}
+
+// forget forgets workloads that are gone.
+func (c *Controller) forget(ctx context.Context, f *Fleet) error {
+	there := make(map[Identity]bool, len(f.Workloads))
+	for i := range f.Workloads {
+		there[f.Workloads[i].Identity] = true
+	}
+	for i := range c.asked {
+		if !there[i] {
+			delete(c.asked, i)
+		}
+	}
+	for _, i := range slices.SortedFunc(maps.Keys(c.memory), func(a, b Identity) int { return cmp.Compare(a.Key(), b.Key()) }) {
+		if there[i] || c.memory[i].Step != nil {
+			continue
+		}
+		if err := c.write(ctx, Memory{}, Told{What: Forgotten, Of: i, Why: "it does not run any more"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// do does what the plan says of one workload.
+func (c *Controller) do(ctx context.Context, now time.Time, d *Due) error {
+	w := d.Workload
+	m := Memory{}
+	if k := c.memory[w.Identity]; k != nil {
+		m = k.Memory
+	}
+	why := d.because(now)
+	switch {
+	case d.Announce:
+		m.Announced, m.Deadline = now, d.Hard
+		text := fmt.Sprintf("it is replaced regardless from %s on, or %s after this: %s", d.Hard.UTC().Format(time.RFC3339), w.Policy.announce(), d.short())
+		if err := c.write(ctx, m, Told{What: Announced, Of: w.Identity, Owner: w.Owner, Why: text, Deadline: d.Hard}); err != nil {
+			return err
+		}
+	case d.inTheWay():
+		told := fmt.Sprintf("%s %d", d.Hold, w.Started.Unix())
+		if m.Told == told {
+			return nil
+		}
+		m.Told = told
+		return c.write(ctx, m, Told{What: InTheWay, Of: w.Identity, Owner: w.Owner, Why: "due for " + why + "; " + d.short()})
+	}
+	if (d.Do != Replace && d.Do != Stop) || now.Before(c.calm) || ctx.Err() != nil {
+		return nil
+	}
+	step := &Step{
+		ID: record.NewID(now), Of: w.Identity, UID: w.UID, Deed: d.Do, Why: d.Why, Reason: why, Means: w.Means, Owner: w.Owner, Forced: d.Forced, Started: w.began(now),
+		Planned: now, Takes: w.Takes, Services: w.Services, Guards: w.Guards, Before: w.State,
+	}
+	m.Step = step
+	if err := c.write(ctx, m, Told{What: Planned, Of: w.Identity, Owner: w.Owner, Why: why, Step: step}); err != nil {
+		return err
+	}
+	return c.begin(ctx, w.Identity, m, now)
+}
+
+// inTheWay reports whether people must do something before it can be replaced.
+func (d *Due) inTheWay() bool {
+	switch d.Hold {
+	case HoldStuck, HoldBare, HoldSingle, HoldGuard, HoldGate, HoldRebuild:
+		return true
+	default:
+		return d.Rebuild && d.Hold == HoldNone && d.Do == Wait
+	}
+}
+
+// short says what holds it, in UTC.
+func (d *Due) short() string {
+	if d.Hold == HoldNone && d.Rebuild {
+		return "rebuild, then redeploy: its image is too old"
+	}
+	return d.held(func(t time.Time) string { return t.UTC().Format(time.RFC3339) })
+}
