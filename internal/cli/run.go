@@ -193,7 +193,7 @@ func (p *program) addCommands(root *cobra.Command) {
 			p.eventsCommand(), p.scansCommand(), p.whereCommand(), p.logCommand(),
 		}},
 		{"Run a server:", []*cobra.Command{p.serveCommand(), p.admitCommand(), p.tokenCommand(), p.backupCommand()}},
-		{"Guard a node:", []*cobra.Command{p.guardCommand()}},
+		{"Guard a node:", []*cobra.Command{p.guardCommand(), p.driftCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: of.title, Title: of.title})
 		for _, c := range of.commands {

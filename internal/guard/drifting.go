@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"strings"
@@ -313,6 +314,34 @@ func (d *drifting) close() {
 		sc.Close()
 	}
 	d.scanners = nil
+}
+
+// driftOf compares a container now, and writes all that differs.
+func (g *Guard) driftOf(ctx context.Context, name string, out io.Writer, people bool) error {
+	s, err := g.named(name)
+	if err != nil {
+		return err
+	}
+	scanners, err := g.newScanners(s)
+	if err != nil {
+		return fmt.Errorf("comparing %s: %w", s.name(), err)
+	}
+	artifact, _ := s.about()
+	report := drift.NewText(out)
+	if !people {
+		report = drift.NewJSON(out, touchstone.DriftReport{Tool: g.c.Tool, At: g.c.Now(), What: s.name(), Artifact: artifact})
+	}
+	all := drift.Summary{Complete: true}
+	for _, sc := range scanners {
+		sum, err := sc.Scan(ctx, report.Take)
+		sc.Close()
+		if err != nil {
+			return fmt.Errorf("comparing %s: %w", s.name(), err)
+		}
+		all.Complete = all.Complete && sum.Complete
+		all.Files, all.New, all.Known, all.Gaps = all.Files+sum.Files, all.New+sum.New, all.Known+sum.Known, all.Gaps+sum.Gaps
+	}
+	return report.Close(all)
 }
 
 // named finds the subject that people name: by its id, the beginning of it, or

@@ -37,6 +37,8 @@ type Guard struct {
 	disarmer  disarmer
 	figures   *figures
 	layers    layers
+	logins    logins
+	hostID    uint64 // the subject that is the host; 0 where it is not guarded
 	canary    canary
 	compares  *line
 	rechecks  chan recheck
@@ -50,6 +52,7 @@ type Guard struct {
 	mu       sync.RWMutex
 	subjects map[uint64]*subject
 	byLife   map[life]*subject
+	byGroup  map[string]*subject // by control group
 }
 
 // life names one life of a container.
@@ -71,9 +74,12 @@ func Run(ctx context.Context, c Config) error {
 	}
 	g := &Guard{
 		c: c, ctx: ctx, since: c.Now(), repeats: newRepeats(), replaced: newReplacements(), figures: newFigures(),
-		subjects: map[uint64]*subject{}, byLife: map[life]*subject{}, compares: newLine(), rechecks: make(chan recheck, 1024), beginning: make(chan struct{}, 8),
+		subjects: map[uint64]*subject{}, byLife: map[life]*subject{}, byGroup: map[string]*subject{}, compares: newLine(), rechecks: make(chan recheck, 1024), beginning: make(chan struct{}, 8),
 	}
 	g.canary.id = g.nextID.Add(1)
+	if c.Host != nil {
+		g.hostID = g.nextID.Add(1)
+	}
 	lock, err := alone(c.Data)
 	if err != nil {
 		return err
@@ -125,6 +131,7 @@ func (g *Guard) open(ctx context.Context) error {
 	if g.evidence, err = openEvidence(filepath.Join(g.c.Data, "evidence"), limits); err != nil {
 		return err
 	}
+	g.openLogins()
 	return g.openLayers()
 }
 
@@ -168,7 +175,7 @@ func (g *Guard) close() {
 func (g *Guard) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	parts := []func(context.Context) error{
-		g.followGround, g.runLayers, g.runDrift, g.runRechecks, g.runCanary, g.runRepeats, g.runPolicies, g.send, g.serveStatus,
+		g.followGround, g.runLayers, g.runDrift, g.runLogins, g.runRechecks, g.runCanary, g.runRepeats, g.runPolicies, g.send, g.serveStatus,
 	}
 	if g.c.Metrics != "" {
 		parts = append(parts, g.serveMetrics)
@@ -231,6 +238,7 @@ func (g *Guard) followGround(ctx context.Context) error {
 func (g *Guard) settleAll(ground *Ground) {
 	for _, s := range g.all() {
 		s.settle(ground, g.c.Node)
+		g.watchLogins(s)
 		g.applyPolicy(s)
 	}
 }
@@ -342,7 +350,10 @@ func (g *Guard) send(ctx context.Context) error {
 			continue
 		}
 		if err == nil {
-			_, err = g.c.Server.Send(ctx, events)
+			var who map[string]touchstone.Login
+			if who, err = g.c.Server.Send(ctx, events); err == nil {
+				g.joined(who)
+			}
 		}
 		if err == nil {
 			pause, err = time.Second, g.journal.sent(end)

@@ -25,7 +25,7 @@ func (h *Host) key() touchstone.Digest {
 
 // guardHost watches the machine until the context ends.
 func (g *Guard) guardHost(ctx context.Context) error {
-	s := &subject{id: g.nextID.Add(1), host: true, running: touchstone.Running{ID: "host"}, started: bootTime(), artifact: g.c.Host.Artifact}
+	s := &subject{id: g.hostID, host: true, running: touchstone.Running{ID: "host"}, started: bootTime(), artifact: g.c.Host.Artifact}
 	g.mu.Lock()
 	g.subjects[s.id] = s
 	g.mu.Unlock()

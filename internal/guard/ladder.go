@@ -23,6 +23,8 @@ type act struct {
 	// copy is a file to be kept before anything is taken away; empty for none.
 	copy string
 	at   time.Time
+	// session is that of a login; 0 for anything else.
+	session uint64
 }
 
 // errNobodyKnows: what would follow could not be asked, so nothing is taken away.
@@ -44,6 +46,7 @@ func (g *Guard) happened(a act, j judgement) {
 		return
 	}
 	e := g.event(&a, &j)
+	g.remember(a.session, &e)
 	if j.action != touchstone.EffectKill {
 		g.tell(key, e)
 		return

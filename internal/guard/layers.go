@@ -80,7 +80,7 @@ func (g *Guard) fanotifyConfig() fanotify.Config {
 }
 
 func (g *Guard) bpfConfig() bpf.Config {
-	return bpf.Config{Folder: g.c.Pins, Mappings: true}
+	return bpf.Config{Folder: g.c.Pins, Mappings: true, Host: g.hostID}
 }
 
 // closeLayers leaves in force what is pinned, and lets go of the rest.

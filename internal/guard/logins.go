@@ -1,11 +1,271 @@
 package guard
 
 import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/guard/bpf"
 	"touchstone.dev/touchstone/internal/guard/containerd"
+	"touchstone.dev/touchstone/internal/guard/session"
 )
 
-func (g *Guard) processEvent(*subject, *bpf.Event)       {}
-func (g *Guard) runtimeExec(*subject, *containerd.Event) {}
-func (g *Guard) endSessions(*subject)                    {}
-func (g *Guard) openSessions(uint64) int                 { return 0 }
+// logins are the sessions of people that were told of.
+type logins struct {
+	tracker *session.Tracker
+
+	mu   sync.Mutex
+	told map[uint64]touchstone.RuntimeEvent // by session, while it is open
+}
+
+// resyncEvery is how often all processes are looked at, for what no event tells.
+const resyncEvery = 30 * time.Second
+
+func (g *Guard) openLogins() {
+	g.logins.told = map[uint64]touchstone.RuntimeEvent{}
+	g.logins.tracker = session.New(session.Config{Look: g.proc(), Host: g.hostID})
+}
+
+// proc reads processes, and knows whose control group is whose.
+func (g *Guard) proc() session.Proc {
+	return session.Proc{Subject: func(group string) uint64 {
+		g.mu.RLock()
+		defer g.mu.RUnlock()
+		for at := group; at != "" && at != "/"; at = at[:max(strings.LastIndexByte(at, '/'), 0)] {
+			if s := g.byGroup[at]; s != nil {
+				return s.id
+			}
+		}
+		return 0
+	}}
+}
+
+// watchLogins makes a container known to who looks for sessions.
+func (g *Guard) watchLogins(s *subject) {
+	if s.host {
+		return
+	}
+	c := s.container
+	of := session.Subject{ID: s.id, Init: session.Process{PID: c.Init.PID, Start: c.Init.Start}, MountNamespace: c.Namespaces.Mount}
+	if c.Lone {
+		of.PIDNamespace = c.Namespaces.PID
+	}
+	s.mu.Lock()
+	of.Declared, of.Debug = s.declared, s.debug
+	s.mu.Unlock()
+	g.sessionEvents(g.logins.tracker.Add(of, g.c.Now()))
+}
+
+func (g *Guard) endSessions(s *subject) {
+	g.sessionEvents(g.logins.tracker.Remove(s.id, g.c.Now()))
+}
+
+func (g *Guard) openSessions(id uint64) int { return len(g.logins.tracker.Sessions(id)) }
+
+// processEvent hands on what the kernel tells of processes.
+func (g *Guard) processEvent(_ *subject, e *bpf.Event) {
+	now := g.c.Now()
+	switch e.Kind {
+	case bpf.Exec:
+		g.sessionEvents(g.logins.tracker.Exec(session.Exec{At: now, Process: sessionProcess(e)}))
+	case bpf.Fork:
+		g.sessionEvents(g.logins.tracker.Fork(session.Fork{At: now, Process: sessionProcess(e)}))
+	case bpf.Exit:
+		g.sessionEvents(g.logins.tracker.Exit(e.Process.PID, uint64(ticksOf(e.Process.Start)), now))
+	}
+}
+
+func sessionProcess(e *bpf.Event) session.Process {
+	p := session.Process{
+		PID: e.Process.PID, Start: uint64(ticksOf(e.Process.Start)), Parent: e.Parent.PID, InnerPID: e.Process.InnerPID, Subject: e.Subject,
+		PIDNamespace: uint64(e.Process.PIDNS), MountNamespace: uint64(e.Process.MountNS),
+		UID: e.Process.UID, Comm: e.Process.Comm, Command: e.Args, TTY: e.Process.TTY, SID: e.Process.Session,
+	}
+	if e.Kind == bpf.Exec {
+		p.Path = "/" + e.Path
+		if e.Cut {
+			p.Command = append(p.Command, "…") // so that it is no declared command
+		}
+	}
+	return p
+}
+
+// runtimeExec hands on what the runtime tells.
+func (g *Guard) runtimeExec(s *subject, e *containerd.Event) {
+	g.sessionEvents(g.logins.tracker.RuntimeExec(session.RuntimeExec{
+		At: g.c.Now(), Subject: s.id, ExecID: e.Exec.ID, PID: e.Exec.Process.PID, Terminal: e.Exec.Terminal, Command: e.Exec.Command,
+	}))
+}
+
+// runLogins looks at all processes from time to time, and soon after something was
+// lost.
+func (g *Guard) runLogins(ctx context.Context) error {
+	every := time.NewTicker(2 * time.Second)
+	defer every.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+		}
+		if lost := g.countLost(); !lost && time.Since(last) < resyncEvery {
+			continue
+		}
+		last = time.Now()
+		all, err := g.proc().All(g.c.Now())
+		if err != nil {
+			g.trouble("the processes of this machine cannot be read: " + err.Error())
+			continue
+		}
+		g.sessionEvents(g.logins.tracker.Resync(all))
+	}
+}
+
+// countLost asks the kernel whether it had to leave something untold, and has the
+// containers checked in which it had.
+func (g *Guard) countLost() bool {
+	if g.layers.bpf == nil {
+		return false
+	}
+	any := false
+	for _, s := range g.all() {
+		if s.gone.Load() {
+			continue
+		}
+		n, err := g.layers.bpf.Counters(s.id)
+		if err != nil {
+			continue // it has just ended, or is the host without a layer
+		}
+		was := s.lost.Swap(n.LostVerdicts + n.LostEvents)
+		if more := n.LostVerdicts + n.LostEvents - was; more > 0 && more < 1<<63 {
+			any = true
+			g.figures.lost.WithLabelValues("kernel").Add(float64(more))
+			s.unswept.Store(true)
+			g.scanSoon(s)
+		}
+	}
+	return any
+}
+
+// sessionEvents judges sessions as they begin, and tells of their ends.
+func (g *Guard) sessionEvents(events []session.Event) {
+	for i := range events {
+		e := &events[i]
+		s := g.subject(e.Session.Subject)
+		if s == nil {
+			continue
+		}
+		switch e.Kind {
+		case session.EventStarted:
+			g.loggedIn(s, &e.Session)
+		case session.EventEnded:
+			g.loggedOut(&e.Session)
+		case session.EventKnown:
+			g.knownMore(&e.Session)
+		}
+	}
+}
+
+// loggedIn judges a session, and ends it where the rules say so.
+func (g *Guard) loggedIn(s *subject, in *session.Session) {
+	login := in.Login()
+	a := act{
+		subject: s, kind: touchstone.EventLogin, thing: in.Began.String() + in.Root.Path, at: g.c.Now(),
+		question: touchstone.Question{Occasion: touchstone.OccasionLogin, Login: &login},
+		process: &touchstone.Process{
+			PID: in.Root.PID, Parent: in.Root.Parent, UID: in.UID, Path: in.Root.Path, Command: in.Command, Started: in.Began,
+		},
+		session: in.ID,
+	}
+	j := g.judge(s, a.question)
+	if j.stops() {
+		a.steps = append(a.steps, g.endSession(in.ID))
+	}
+	g.happened(a, j)
+}
+
+// endSession kills every process of a session, until there is none.
+func (g *Guard) endSession(id uint64) touchstone.Step {
+	step := touchstone.Step{At: g.c.Now(), Do: touchstone.DeedKilled, Layer: "session"}
+	const tries = 10 // it may make processes while it is killed
+	for range tries {
+		alive := 0
+		for _, m := range g.logins.tracker.Members(id) {
+			if start, ok := startTicks(m.PID); !ok || uint64(start) != m.Start {
+				continue
+			}
+			alive++
+			if err := killProcess(readProcess(m.PID)); err != nil {
+				step.Problem = err.Error()
+			}
+		}
+		if alive == 0 {
+			step.Problem = ""
+			return step
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return step
+}
+
+// remember keeps the event of a session that is open, to tell of its end.
+func (g *Guard) remember(id uint64, e *touchstone.RuntimeEvent) {
+	if id == 0 {
+		return
+	}
+	g.logins.mu.Lock()
+	defer g.logins.mu.Unlock()
+	const most = 4096
+	if len(g.logins.told) < most {
+		g.logins.told[id] = *e
+	}
+}
+
+// knownMore tells that admission or the runtime knows more of a session.
+func (g *Guard) knownMore(in *session.Session) {
+	g.logins.mu.Lock()
+	defer g.logins.mu.Unlock()
+	if e, ok := g.logins.told[in.ID]; ok {
+		login := in.Login()
+		if e.Login != nil {
+			login.Admitted = e.Login.Admitted
+		}
+		e.Login = &login
+		g.logins.told[in.ID] = e
+	}
+}
+
+// loggedOut tells how long a session was, and what it has executed: the same event
+// once more, with its end.
+func (g *Guard) loggedOut(in *session.Session) {
+	g.logins.mu.Lock()
+	e, ok := g.logins.told[in.ID]
+	delete(g.logins.told, in.ID)
+	g.logins.mu.Unlock()
+	if !ok {
+		return
+	}
+	login := in.Login()
+	if e.Login != nil && e.Login.Admitted != "" {
+		login.By, login.Admitted = e.Login.By, e.Login.Admitted
+	}
+	e.Login, e.Tree = &login, in.Tree
+	g.write(&e)
+}
+
+// joined takes over who people are, as the server knows by the door's own record.
+func (g *Guard) joined(who map[string]touchstone.Login) {
+	g.logins.mu.Lock()
+	defer g.logins.mu.Unlock()
+	for id, e := range g.logins.told {
+		if l, ok := who[e.ID]; ok && e.Login != nil {
+			login := *e.Login
+			login.By, login.Admitted = l.By, l.Admitted
+			e.Login = &login
+			g.logins.told[id] = e
+		}
+	}
+}

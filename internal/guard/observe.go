@@ -63,6 +63,9 @@ func (g *Guard) appeared(c containerd.Container, begun bool) {
 	s := newSubject(g.layers.idFor(c.Init.PID), c)
 	s.begun.Store(begun)
 	g.subjects[s.id], g.byLife[key] = s, s
+	if c.Cgroup != "" && c.Cgroup != "/" {
+		g.byGroup[c.Cgroup] = s
+	}
 	g.mu.Unlock()
 	s.settle(g.ground.Load(), g.c.Node)
 	g.working.Go(func() {
@@ -80,6 +83,7 @@ func (g *Guard) appeared(c containerd.Container, begun bool) {
 func (g *Guard) begin(s *subject) {
 	appeared := time.Now()
 	defer s.watched.Store(true)
+	g.watchLogins(s)
 	if err := g.layers.watch(s); err != nil {
 		if s.gone.Load() {
 			return
@@ -167,6 +171,9 @@ func (g *Guard) disappeared(c *containerd.Container) {
 	g.mu.Lock()
 	delete(g.subjects, s.id)
 	delete(g.byLife, lifeOf(c))
+	if g.byGroup[s.container.Cgroup] == s {
+		delete(g.byGroup, s.container.Cgroup)
+	}
 	g.mu.Unlock()
 	g.working.Go(func() {
 		g.layers.unwatch(s)

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,6 +120,14 @@ func (g *Guard) routes() http.Handler {
 		e, err := g.journal.find(r.PathValue("id"))
 		answer(w, e, err)
 	})
+	mux.HandleFunc("GET /drift/{container...}", func(w http.ResponseWriter, r *http.Request) {
+		var b bytes.Buffer
+		if err := g.driftOf(r.Context(), r.PathValue("container"), &b, r.FormValue("format") == "text"); err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		_, _ = b.WriteTo(w) // who asked has gone
+	})
 	mux.Handle("GET /metrics", g.metrics())
 	return mux
 }
@@ -140,7 +149,39 @@ func (l Local) Event(ctx context.Context, id string) (*touchstone.RuntimeEvent, 
 	return askLocal[touchstone.RuntimeEvent](ctx, l, "/events/"+url.PathEscape(id))
 }
 
+// Drift writes what differs in a container, named by its id, the beginning of it, or
+// "namespace/pod/container": for people, or as a touchstone.DriftReport.
+func (l Local) Drift(ctx context.Context, container string, people bool, out io.Writer) error {
+	path := "/drift/" + url.PathEscape(container)
+	if people {
+		path += "?format=text"
+	}
+	body, err := l.ask(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if _, err := io.Copy(out, body); err != nil {
+		return fmt.Errorf("reading the guard's answer: %w", err)
+	}
+	return nil
+}
+
 func askLocal[T any](ctx context.Context, l Local, path string) (*T, error) {
+	body, err := l.ask(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	out := new(T)
+	if err := json.NewDecoder(body).Decode(out); err != nil {
+		return nil, fmt.Errorf("reading the guard's answer: %w", err)
+	}
+	return out, nil
+}
+
+// ask returns the guard's answer, to be closed.
+func (l Local) ask(ctx context.Context, path string) (io.ReadCloser, error) {
 	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", l.Socket)
 	}}}
@@ -152,14 +193,10 @@ func askLocal[T any](ctx context.Context, l Local, path string) (*T, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking the guard at %s: %w\nhint: it must run on this machine, and its socket is root's: touchstone guard", l.Socket, errors.Unwrap(err))
 	}
-	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
+		defer res.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // what there is of it is enough
 		return nil, errors.New(strings.TrimSpace(string(text)))
 	}
-	out := new(T)
-	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
-		return nil, fmt.Errorf("reading the guard's answer: %w", err)
-	}
-	return out, nil
+	return res.Body, nil
 }

@@ -24,6 +24,8 @@ type subject struct {
 	begun    atomic.Bool // its first process has become what was asked for
 	unswept  atomic.Bool // something that runs could not be looked at
 
+	lost atomic.Uint64 // events that the kernel had no room for
+
 	successor successor
 	drift     drifting
 

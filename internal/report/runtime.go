@@ -19,6 +19,10 @@ func RuntimeLine(e *touchstone.RuntimeEvent) string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "  %s: %s", visible(Subject(e)), visible(RuntimeWhat(e)))
+	if l := e.Login; l != nil && !l.Ended.IsZero() {
+		fmt.Fprintf(&b, " ended after %s, %d programs", l.Ended.Sub(e.At).Truncate(time.Millisecond), len(e.Tree))
+		return b.String()
+	}
 	if e.Count > 1 {
 		fmt.Fprintf(&b, " (%d times more until %s)", e.Count, e.Last.UTC().Format("15:04:05Z"))
 	}
