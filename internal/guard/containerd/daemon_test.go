@@ -292,6 +292,7 @@ func within(t testing.TB, limit time.Duration, what string, holds func() bool) {
 type diary struct {
 	mu     sync.Mutex
 	events []Event
+	heard  []time.Time
 	end    func()
 }
 
@@ -304,7 +305,7 @@ func (r *Runtime) keepDiary(t testing.TB) *diary {
 		done <- r.Watch(ctx, func(e Event) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			d.events = append(d.events, e)
+			d.events, d.heard = append(d.events, e), append(d.heard, time.Now())
 		})
 	}()
 	d.end = sync.OnceFunc(func() {
@@ -315,6 +316,15 @@ func (r *Runtime) keepDiary(t testing.TB) *diary {
 	})
 	t.Cleanup(d.end)
 	return d
+}
+
+// heardOf returns when an event was told.
+func (d *diary) heardOf(e Event) time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.heard[slices.IndexFunc(d.events, func(f Event) bool {
+		return f.Kind == e.Kind && f.Container.ID == e.Container.ID && f.At.Equal(e.At)
+	})]
 }
 
 // of returns what was told of a container so far, kinds only.

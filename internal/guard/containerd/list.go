@@ -208,11 +208,15 @@ func (r *Runtime) live(c *Container, init Process, group string) error {
 	c.Namespaces, c.Lone = r.namespacesOf(init.PID), r.lone(init.PID)
 	var inside bool
 	c.Cgroup, inside = r.cgroupOf(init.PID, group)
-	if host := r.host(); host.PID != 0 && c.Namespaces.PID != 0 { // what is beats what was asked for
-		n := c.Namespaces
-		c.Spec.HostPID, c.Spec.HostNetwork = n.PID == host.PID, n.Network == host.Network
-		c.Spec.HostIPC, c.Spec.HostUser = n.IPC == host.IPC, n.User == host.User
+	host, is := r.host(), func(spec *bool, of, hosts uint64) { // what is beats what was asked for
+		if of != 0 && hosts != 0 {
+			*spec = of == hosts
+		}
 	}
+	is(&c.Spec.HostPID, c.Namespaces.PID, host.PID)
+	is(&c.Spec.HostNetwork, c.Namespaces.Network, host.Network)
+	is(&c.Spec.HostIPC, c.Namespaces.IPC, host.IPC)
+	is(&c.Spec.HostUser, c.Namespaces.User, host.User)
 	if !r.alive(init) {
 		c.Status, c.Init, c.Lone, c.Namespaces, c.Cgroup = Stopped, Process{}, false, Namespaces{}, ""
 		return nil

@@ -172,6 +172,17 @@ func (r *Runtime) namespacesOf(pid int) Namespaces {
 	return Namespaces{PID: inode("pid"), Mount: inode("mnt"), Network: inode("net"), IPC: inode("ipc"), User: inode("user"), Cgroup: inode("cgroup")}
 }
 
+// hostNamespaces returns the node's own, as far as they can be known: a first
+// process that does not let itself be looked at leaves those whose number the
+// kernel fixes (include/linux/proc_ns.h).
+func (r *Runtime) hostNamespaces() Namespaces {
+	n := r.namespacesOf(1)
+	if n.PID == 0 {
+		n = Namespaces{IPC: 0xEFFFFFFF, User: 0xEFFFFFFD, PID: 0xEFFFFFFC, Cgroup: 0xEFFFFFFB}
+	}
+	return n
+}
+
 // lone reports whether the process is the first of a PID namespace.
 func (r *Runtime) lone(pid int) bool {
 	text, err := r.readProc(pid, "status", 16<<10)

@@ -124,7 +124,7 @@ func Open(c Config) (*Runtime, error) {
 		tasks:      tasksapi.NewTasksClient(conn),
 		builds:     newBuilds(),
 	}
-	r.host = sync.OnceValue(func() Namespaces { return r.namespacesOf(1) })
+	r.host = sync.OnceValue(r.hostNamespaces)
 	return r, nil
 }
 

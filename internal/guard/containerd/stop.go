@@ -11,8 +11,9 @@ import (
 )
 
 // Stop ends every process of a container with SIGKILL, and returns when they are
-// gone and containerd has seen it; ErrGone where there was nothing left to stop.
-// ctx bounds it.
+// gone; ErrGone where there was nothing left to stop. ctx bounds it. It then waits
+// a little for containerd to have seen it, so that what that says next is true;
+// that it has not is no error.
 //
 // The container is the one that was described and no other: its first process is
 // held by a descriptor (pidfd_open(2)) before its start time is compared, and is
@@ -42,20 +43,26 @@ func (r *Runtime) Stop(ctx context.Context, c *Container) error {
 	}
 	g.kill()
 	if err == nil && r.ended(ctx, init, g, patience) == nil {
-		return r.awaitSeen(ctx, c)
+		r.awaitSeen(ctx, c)
+		return nil
 	}
-	if err := r.askKill(ctx, c); err != nil && !errors.Is(err, ErrGone) {
-		r.c.Log.Warn("containerd could not kill a container", "container", c.ID, "error", err)
-	}
+	asking, cancel := context.WithCancel(ctx) // containerd may take long, and the kernel be quicker
+	defer cancel()
+	go func() {
+		if err := r.askKill(asking, c); err != nil && asking.Err() == nil && !errors.Is(err, ErrGone) {
+			r.c.Log.Warn("containerd could not kill a container", "container", c.ID, "error", err)
+		}
+	}()
 	if err := r.ended(ctx, init, g, 0); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return r.awaitSeen(ctx, c)
+	r.awaitSeen(ctx, c)
+	return nil
 }
 
 // patience is how long the kernel is given before containerd is asked too: what
 // is frozen (cgroup v1) must be thawed before it can die.
-const patience = 30 * time.Millisecond
+const patience = 50 * time.Millisecond
 
 // ended waits until the first process has ended and its control group, if there
 // is one, is empty. It gives up after the time, if that is not zero.
@@ -155,20 +162,23 @@ func awaitProcess(ctx context.Context, fd int) error {
 	}
 }
 
-// awaitSeen waits until containerd knows of the end, so that what it says next is
-// true.
-func (r *Runtime) awaitSeen(ctx context.Context, c *Container) error {
-	n := name{c.Namespace, c.ID}
-	if pid, status, err := r.askTask(ctx, n); err == nil && (pid != c.Init.PID || status == Stopped) {
-		return nil
-	}
-	ctx, cancel := r.in(ctx, c.Namespace)
+// seenWithin is how long containerd is given to see that a container has ended.
+const seenWithin = 250 * time.Millisecond
+
+// awaitSeen waits until containerd knows of the end.
+func (r *Runtime) awaitSeen(ctx context.Context, c *Container) {
+	ctx, cancel := context.WithTimeout(ctx, seenWithin)
 	defer cancel()
-	_, err := r.tasks.Wait(ctx, &tasksapi.WaitRequest{ContainerID: c.ID})
-	if err = explain("waiting for containerd to see the end of container "+c.ID, err); errors.Is(err, ErrGone) {
-		return nil
+	pid, status, err := r.askTask(ctx, name{c.Namespace, c.ID})
+	if err == nil && pid == c.Init.PID && status != Stopped {
+		question, cancel := r.in(ctx, c.Namespace)
+		defer cancel()
+		_, err = r.tasks.Wait(question, &tasksapi.WaitRequest{ContainerID: c.ID})
+		err = explain("waiting for its end", err)
 	}
-	return err
+	if err != nil && !errors.Is(err, ErrGone) {
+		r.c.Log.Warn("a container was stopped, and containerd has not seen it yet", "container", c.ID, "error", err)
+	}
 }
 
 // Pause freezes all processes of a container; ErrGone where it does not run.

@@ -109,8 +109,7 @@ func TestStopMeansOne(t *testing.T) {
 	}
 }
 
-// Without containerd a container is stopped all the same, and only the confirmation
-// is missing.
+// Without containerd a container is stopped all the same.
 func TestStopWithoutContainerd(t *testing.T) {
 	d := newDaemon(t)
 	r := d.open()
@@ -119,10 +118,10 @@ func TestStopWithoutContainerd(t *testing.T) {
 	all := r.running(t)
 	d.kill()
 	for id, c := range all {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		err := r.Stop(ctx, &c)
 		cancel()
-		if err == nil || r.alive(c.Init) || r.openGroup(c.Cgroup).count() != 0 {
+		if err != nil || r.alive(c.Init) || r.openGroup(c.Cgroup).count() != 0 {
 			t.Errorf("%s: %v, alive %v", id, err, r.alive(c.Init))
 		}
 	}

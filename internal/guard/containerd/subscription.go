@@ -214,7 +214,7 @@ func (w *watcher) understand(e *types.Envelope, h hint) (id string, do job, err 
 	case topicCreate:
 		var m events.TaskCreate
 		err = read(&m)
-		return m.GetContainerID(), settle, err
+		return m.GetContainerID(), func(ctx context.Context, l *life) { w.created(ctx, l, h, int(m.GetPid())) }, err
 	case topicDelete:
 		var m events.TaskDelete
 		if err = read(&m); m.GetID() != "" && m.GetID() != m.GetContainerID() {

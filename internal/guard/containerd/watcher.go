@@ -240,6 +240,28 @@ func (w *watcher) unknown(ctx context.Context, l *life, err error) {
 	w.say(Event{Kind: EventUnknown, Container: l.c, Problem: err.Error()})
 }
 
+// created looks into a container that waits for its start. The shim answers no
+// question while it starts it, so that the process id is believed as it was told,
+// if the process is in the container's control group.
+func (w *watcher) created(ctx context.Context, l *life, h hint, pid int) {
+	init, err := w.r.process(pid)
+	if err != nil || l.alive {
+		w.settle(ctx, l, h)
+		return
+	}
+	record, err := w.r.record(ctx, l.name)
+	if err != nil {
+		w.settle(ctx, l, h)
+		return
+	}
+	c := w.r.describe(ctx, l.name.namespace, record, task{status: Created, init: init})
+	if c.Status != Created || c.Cgroup == "" {
+		w.settle(ctx, l, h)
+		return
+	}
+	w.begin(l, c, h)
+}
+
 // started looks into a start that was told. Where it is over already, that it was
 // is told nevertheless.
 func (w *watcher) started(ctx context.Context, l *life, h hint, pid int) {

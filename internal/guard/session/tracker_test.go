@@ -363,7 +363,7 @@ func TestStories(t *testing.T) {
 				w.fork(500, 502, into)
 			})
 			w.exec(502, "/bin/check -q", nil)
-		}, []string{"started 1 nsenter in 2: /bin/check -q"}},
+		}, []string{"started 2 nsenter in 2: /bin/check -q"}},
 
 		{"a program that is only called like the runtime", func(w *world) {
 			w.enter(500, web, "/tmp/runc shell", "")
