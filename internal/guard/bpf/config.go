@@ -25,13 +25,14 @@ type Config struct {
 	// Mappings says whether files that are mapped to be executed are looked at. It
 	// costs every system call of the machine about 0.1 µs. See SetMappings.
 	Mappings bool
-	// Stale is the time without a Beat after which a Hold is no more made: its
-	// process runs or dies, as Mode.Closed says. Default 10 s.
+	// Stale is the time without a Beat after which nothing is held any more: a
+	// process that should be, or is, runs or dies, as Mode.Closed says. Before Linux
+	// 6.13, those that are held wait for the next guard (see Held). Default 10 s.
 	Stale time.Duration
 	// Subjects is how many can be watched at a time. Default 1024.
 	Subjects int
-	// Stamps is how many states of files can be verified for one subject, 200 bytes
-	// of the kernel's memory each, and 16 whether used or not. Default 8192.
+	// Stamps is how many states of files can be verified for one subject, 100 bytes
+	// of the kernel's memory each, and 16 whether used or not. Default 4096.
 	Stamps int
 	// Ring is the size in bytes of the buffer for events, a power of two. An event
 	// takes 0.3 to 5 kB. Default 4 MB.
@@ -49,7 +50,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	fill(&c.Subjects, 1024)
-	fill(&c.Stamps, 8192)
+	fill(&c.Stamps, 4096)
 	fill(&c.Ring, 4<<20)
 	fill(&c.Rate, 5000)
 	fill(&c.Burst, 10000)

@@ -71,8 +71,8 @@ func openLayer(t testing.TB, change func(*Config)) *Layer {
 
 var strict = Mode{Unverified: Kill, Nameless: Kill, Mapping: Kill, Implied: Kill, Unjudged: Report}
 
-// start runs a container; it is not watched.
-func start(t testing.TB, l *Layer) *container {
+// start runs a container, with options for its overlay; it is not watched.
+func start(t testing.TB, l *Layer, options ...string) *container {
 	t.Helper()
 	c := &container{t: t, layer: l, id: lastSubject.Add(1), base: t.TempDir(), exited: make(chan struct{})}
 	c.build()
@@ -80,7 +80,7 @@ func start(t testing.TB, l *Layer) *container {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(self, actorFlag, "init", c.base)
+	command := exec.Command(self, append([]string{actorFlag, "init", c.base}, options...)...)
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID}
 	command.Stderr = os.Stderr
 	if c.in, err = command.StdinPipe(); err != nil {
@@ -125,9 +125,9 @@ func start(t testing.TB, l *Layer) *container {
 
 // watched starts a container and watches it; /actor and the dynamic program with its
 // libraries are verified.
-func watched(t testing.TB, l *Layer, mode Mode) *container {
+func watched(t testing.TB, l *Layer, mode Mode, options ...string) *container {
 	t.Helper()
-	c := start(t, l)
+	c := start(t, l, options...)
 	id, err := l.Identify(c.pid)
 	if err != nil {
 		t.Fatal(err)

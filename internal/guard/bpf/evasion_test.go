@@ -177,3 +177,49 @@ func TestTooManyMappings(t *testing.T) {
 		t.Errorf("told of it: %+v", e)
 	}
 }
+
+// An overlay with metacopy has the times of a file in one layer, its bytes in another:
+// either stamp will do.
+func TestVerifiedWithMetacopy(t *testing.T) {
+	l := openLayer(t, nil)
+	c := watched(t, l, strict, "metacopy=on")
+	for _, f := range []string{"/bin/known", "/lib/x86_64-linux-gnu/libc.so.6"} {
+		if err := os.Chmod(c.path(f), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(want ...int) {
+		t.Helper()
+		for i, program := range []string{"/bin/known", "/bin/true"} {
+			if got := c.run(program); got.Code != want[i] {
+				t.Errorf("%s ended with %+v, want %d", program, got, want[i])
+			}
+		}
+	}
+	run(7, 0)
+	if err := l.Forget(c.id); err != nil {
+		t.Fatal(err)
+	}
+	run(-1, -1)
+	c.verifyImage()
+	run(7, 0)
+}
+
+// What is written through a mapping changes the times of the file below at once, and
+// those of the overlay's inode later: the file is not the verified one any more.
+func TestWrittenThroughAMapping(t *testing.T) {
+	l := openLayer(t, nil)
+	c := watched(t, l, strict)
+	c.put("/tmp/x")
+	c.verify("/tmp/x")
+	if got := c.act("patch", "/tmp/x"); got.Code != 0 {
+		t.Fatalf("it ended with %+v", got)
+	}
+	if got := c.run("/tmp/x"); got.Signal != unix.SIGKILL {
+		t.Errorf("it ended with %+v", got)
+	}
+	c.verify("/tmp/x")
+	if got := c.run("/tmp/x"); got.Code != 43 {
+		t.Errorf("verified, it ended with %+v", got)
+	}
+}

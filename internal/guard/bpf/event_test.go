@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 )
 
 func TestEventsOfALogin(t *testing.T) {
@@ -48,6 +49,34 @@ func TestEventsOfALogin(t *testing.T) {
 	}
 	if fork.Parent.PID != exec.Parent.PID || fork.Parent.Start != exec.Parent.Start {
 		t.Errorf("the parents differ: %+v, %+v", fork.Parent, exec.Parent)
+	}
+}
+
+// Names that are long, or deep, or no text, are told as far as there is room.
+func TestEventsOfHostileNames(t *testing.T) {
+	l := openLayer(t, nil)
+	h := listen(t, l)
+	c := watched(t, l, strict)
+	deep := "/tmp" + strings.Repeat("/d", 50)
+	long := "/tmp" + strings.Repeat("/"+strings.Repeat("n", 255), 12)
+	odd := "/tmp/\x1b[31m\u00a0\n"
+	for _, folder := range []string{deep, long, odd} {
+		if err := os.MkdirAll(c.path(folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		name := c.put(folder + "/x")
+		if got := c.run(name, strings.Repeat("a", 10_000)); got.Signal != unix.SIGKILL {
+			t.Errorf("it ended with %+v", got)
+		}
+		e := h.wait(c.id, is(Killed))
+		cut := strings.HasPrefix(e.Path, "…/")
+		if cut && !strings.HasSuffix(name, e.Path[len("…"):]) || !cut && "/"+e.Path != name {
+			t.Errorf("the path of %q is told as %q", name, e.Path)
+		}
+		if !e.Cut || len(e.Args) == 0 || len(e.Name) > 512 {
+			t.Errorf("the event is %+v", e)
+		}
+		h.forget(c.id)
 	}
 }
 

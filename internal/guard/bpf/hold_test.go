@@ -51,6 +51,12 @@ func (h *heard) of(subject uint64) []Event {
 	return append([]Event(nil), h.by[subject]...)
 }
 
+func (h *heard) forget(subject uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.by, subject)
+}
+
 // wait returns the first event of the subject that fits.
 func (h *heard) wait(subject uint64, fits func(Event) bool) Event {
 	h.t.Helper()

@@ -64,6 +64,12 @@ type kernelEvent struct {
 	_           [4]byte
 }
 
+type kernelHeld struct {
+	_       structs.HostLayout
+	Subject uint64
+	Start   uint64
+}
+
 type kernelMessage struct {
 	_     structs.HostLayout
 	Event kernelEvent
@@ -128,13 +134,13 @@ const (
 	kernelMapDesk           = "desk"
 	kernelMapEvents         = "events"
 	kernelMapHeartbeat      = "heartbeat"
-	kernelMapHeld           = "held"
-	kernelMapHolding        = "holding"
 	kernelMapMountSpaces    = "mount_spaces"
 	kernelMapPidSpaces      = "pid_spaces"
 	kernelMapStamps         = "stamps"
 	kernelMapSubjects       = "subjects"
 	kernelMapTallies        = "tallies"
+	kernelMapWaiting        = "waiting"
+	kernelMapWaitingCount   = "waiting_count"
 	kernelProgListProcesses = "list_processes"
 	kernelProgOnCall        = "on_call"
 	kernelProgOnExec        = "on_exec"
@@ -202,19 +208,19 @@ type kernelProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelMapSpecs struct {
-	Buckets     *ebpf.MapSpec `ebpf:"buckets"`
-	Cgroups     *ebpf.MapSpec `ebpf:"cgroups"`
-	Controls    *ebpf.MapSpec `ebpf:"controls"`
-	Desk        *ebpf.MapSpec `ebpf:"desk"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Heartbeat   *ebpf.MapSpec `ebpf:"heartbeat"`
-	Held        *ebpf.MapSpec `ebpf:"held"`
-	Holding     *ebpf.MapSpec `ebpf:"holding"`
-	MountSpaces *ebpf.MapSpec `ebpf:"mount_spaces"`
-	PidSpaces   *ebpf.MapSpec `ebpf:"pid_spaces"`
-	Stamps      *ebpf.MapSpec `ebpf:"stamps"`
-	Subjects    *ebpf.MapSpec `ebpf:"subjects"`
-	Tallies     *ebpf.MapSpec `ebpf:"tallies"`
+	Buckets      *ebpf.MapSpec `ebpf:"buckets"`
+	Cgroups      *ebpf.MapSpec `ebpf:"cgroups"`
+	Controls     *ebpf.MapSpec `ebpf:"controls"`
+	Desk         *ebpf.MapSpec `ebpf:"desk"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Heartbeat    *ebpf.MapSpec `ebpf:"heartbeat"`
+	MountSpaces  *ebpf.MapSpec `ebpf:"mount_spaces"`
+	PidSpaces    *ebpf.MapSpec `ebpf:"pid_spaces"`
+	Stamps       *ebpf.MapSpec `ebpf:"stamps"`
+	Subjects     *ebpf.MapSpec `ebpf:"subjects"`
+	Tallies      *ebpf.MapSpec `ebpf:"tallies"`
+	Waiting      *ebpf.MapSpec `ebpf:"waiting"`
+	WaitingCount *ebpf.MapSpec `ebpf:"waiting_count"`
 }
 
 // kernelVariableSpecs contains global variables before they are loaded into the kernel.
@@ -248,19 +254,19 @@ func (o *kernelObjects) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelMaps struct {
-	Buckets     *ebpf.Map `ebpf:"buckets"`
-	Cgroups     *ebpf.Map `ebpf:"cgroups"`
-	Controls    *ebpf.Map `ebpf:"controls"`
-	Desk        *ebpf.Map `ebpf:"desk"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Heartbeat   *ebpf.Map `ebpf:"heartbeat"`
-	Held        *ebpf.Map `ebpf:"held"`
-	Holding     *ebpf.Map `ebpf:"holding"`
-	MountSpaces *ebpf.Map `ebpf:"mount_spaces"`
-	PidSpaces   *ebpf.Map `ebpf:"pid_spaces"`
-	Stamps      *ebpf.Map `ebpf:"stamps"`
-	Subjects    *ebpf.Map `ebpf:"subjects"`
-	Tallies     *ebpf.Map `ebpf:"tallies"`
+	Buckets      *ebpf.Map `ebpf:"buckets"`
+	Cgroups      *ebpf.Map `ebpf:"cgroups"`
+	Controls     *ebpf.Map `ebpf:"controls"`
+	Desk         *ebpf.Map `ebpf:"desk"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Heartbeat    *ebpf.Map `ebpf:"heartbeat"`
+	MountSpaces  *ebpf.Map `ebpf:"mount_spaces"`
+	PidSpaces    *ebpf.Map `ebpf:"pid_spaces"`
+	Stamps       *ebpf.Map `ebpf:"stamps"`
+	Subjects     *ebpf.Map `ebpf:"subjects"`
+	Tallies      *ebpf.Map `ebpf:"tallies"`
+	Waiting      *ebpf.Map `ebpf:"waiting"`
+	WaitingCount *ebpf.Map `ebpf:"waiting_count"`
 }
 
 func (m *kernelMaps) Close() error {
@@ -271,13 +277,13 @@ func (m *kernelMaps) Close() error {
 		m.Desk,
 		m.Events,
 		m.Heartbeat,
-		m.Held,
-		m.Holding,
 		m.MountSpaces,
 		m.PidSpaces,
 		m.Stamps,
 		m.Subjects,
 		m.Tallies,
+		m.Waiting,
+		m.WaitingCount,
 	)
 }
 

@@ -9,8 +9,12 @@ type Answer uint8
 const (
 	Ignore Answer = iota
 	Report        // tell, and let it run
-	Hold          // stop it (SIGSTOP) until the agent has judged it; a process that is traced is killed
-	Kill          // SIGKILL
+	// Hold stops it (SIGSTOP) until the agent has judged it, and sends SIGCONT or
+	// SIGKILL; the agent is the process that opened the Layer. When somebody else lets
+	// it go on, it is killed. A process that is traced is killed at once. Its parent may
+	// see it stop: an interactive shell takes it for a stopped job.
+	Hold
+	Kill // SIGKILL
 )
 
 func (a Answer) String() string { return name("answer", int(a), "ignore", "report", "hold", "kill") }

@@ -101,7 +101,7 @@ func layoutOf(spec *ebpf.CollectionSpec) string {
 			fmt.Fprintln(h, name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
 		}
 	}
-	for _, name := range []string{"control", "subject", "stamp", "tally", "bucket", "pid_space", "event"} {
+	for _, name := range []string{"control", "subject", "stamp", "tally", "bucket", "pid_space", "held", "event"} {
 		var s *btf.Struct
 		if err := spec.Types.TypeByName(name, &s); err != nil {
 			fmt.Fprintln(h, name, err)

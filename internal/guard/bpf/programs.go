@@ -168,6 +168,7 @@ func whole(folder string) error {
 func (l *Layer) SetMappings(on bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.config.Mappings = on
 	_, err := ask(l.programs.folder, kernelProgOnCall)
 	switch {
 	case on && errors.Is(err, os.ErrNotExist):

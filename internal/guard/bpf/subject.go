@@ -210,10 +210,10 @@ func byValue[K comparable](m *ebpf.Map) (map[uint64][]K, error) {
 func (l *Layer) Held() (map[int]uint64, error) {
 	all := make(map[int]uint64)
 	var pid uint32
-	var subject uint64
-	entries := l.maps[kernelMapHeld].Iterate()
-	for entries.Next(&pid, &subject) {
-		all[int(pid)] = subject
+	var one kernelHeld
+	entries := l.maps[kernelMapWaiting].Iterate()
+	for entries.Next(&pid, &one) {
+		all[int(pid)] = one.Subject
 	}
 	if err := entries.Err(); err != nil {
 		return nil, fmt.Errorf("reading what is held: %w", err)

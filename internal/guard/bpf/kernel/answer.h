@@ -31,8 +31,9 @@ static __always_inline u8 hold(struct task_struct *task, const struct control *c
 	if (BPF_CORE_READ(task, ptrace)) // a tracer can take a stop away
 		return KILL;
 	u32 zero = 0;
-	u64 *many = bpf_map_lookup_elem(&holding, &zero);
-	if (many && !bpf_map_update_elem(&held, &pid, &subject, BPF_ANY))
+	u64 *many = bpf_map_lookup_elem(&waiting_count, &zero);
+	struct held held = {.subject = subject, .start = BPF_CORE_READ(task, group_leader, start_boottime)};
+	if (many && !bpf_map_update_elem(&waiting, &pid, &held, BPF_ANY))
 		__sync_fetch_and_add(many, 1);
 	return HOLD; // though nobody sees who lets it go on, where there is no more room
 }

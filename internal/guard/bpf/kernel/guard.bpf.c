@@ -78,8 +78,8 @@ static __always_inline u8 judge_loader(u64 subject, struct inode *program, struc
 static __always_inline bool let_go(u32 pid)
 {
 	u32 zero = 0;
-	u64 *many = bpf_map_lookup_elem(&holding, &zero);
-	if (!many || bpf_map_delete_elem(&held, &pid))
+	u64 *many = bpf_map_lookup_elem(&waiting_count, &zero);
+	if (!many || bpf_map_delete_elem(&waiting, &pid))
 		return false;
 	__sync_fetch_and_add(many, -1);
 	return true;
@@ -141,10 +141,10 @@ int on_fork(u64 *ctx)
 }
 
 // abandon does with one that is held what its subject wants while there is no guard.
-static long abandon(void *map, u32 *key, u64 *value, void *context)
+static long abandon(void *map, u32 *key, struct held *value, void *context)
 {
 	u32 pid = *key;
-	u64 subject = *value;
+	u64 subject = value->subject, start = value->start;
 	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
 	struct tally *tally = bpf_map_lookup_elem(&tallies, &subject);
 	if (!bpf_task_from_pid || !bpf_task_release || !bpf_send_signal_task || !let_go(pid))
@@ -152,6 +152,10 @@ static long abandon(void *map, u32 *key, u64 *value, void *context)
 	struct task_struct *task = bpf_task_from_pid(pid);
 	if (!task)
 		return 0;
+	if (BPF_CORE_READ(task, group_leader, start_boottime) != start) {
+		bpf_task_release(task);
+		return 0;
+	}
 	bool closed = s && s->closed;
 	struct news news = {.subject = subject, .kind = EXEC, .why = UNVERIFIED, .verdict = closed ? KILLED : LET_RUN};
 	if (bpf_send_signal_task(task, closed ? SIGKILL : SIGCONT, PIDTYPE_TGID, 0))
@@ -174,11 +178,11 @@ int on_exit(u64 *ctx)
 	if (!c || !last)
 		return 0;
 	u32 zero = 0;
-	u64 *many = bpf_map_lookup_elem(&holding, &zero);
+	u64 *many = bpf_map_lookup_elem(&waiting_count, &zero);
 	if (many && *many) {
 		let_go(pid);
 		if (!attended(c))
-			bpf_for_each_map_elem(&held, abandon, 0, 0);
+			bpf_for_each_map_elem(&waiting, abandon, 0, 0);
 	}
 	u64 subject = subject_of((u64)task);
 	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
@@ -200,18 +204,18 @@ int on_signal(u64 *ctx)
 	struct control *c = control_in_turn();
 	struct task_struct *task = (struct task_struct *)ctx[2];
 	u32 pid = task->tgid;
-	u64 *subject = bpf_map_lookup_elem(&held, &pid);
-	if (!c || !subject)
+	struct held *held = bpf_map_lookup_elem(&waiting, &pid);
+	if (!c || !held || held->start != BPF_CORE_READ(task, group_leader, start_boottime))
 		return 0;
 	if (c->guard == bpf_get_current_pid_tgid() >> 32) {
 		let_go(pid);
 		return 0;
 	}
-	struct news news = {.subject = *subject, .kind = EXEC, .why = CONTINUED, .verdict = UNSTOPPED};
+	struct news news = {.subject = held->subject, .kind = EXEC, .why = CONTINUED, .verdict = UNSTOPPED};
 	if (bpf_send_signal_task && !bpf_send_signal_task(task, SIGKILL, PIDTYPE_TGID, 0))
 		news.verdict = KILLED;
 	bpf_probe_read_kernel(&news.task, sizeof(news.task), &ctx[2]);
-	struct tally *tally = bpf_map_lookup_elem(&tallies, subject);
+	struct tally *tally = bpf_map_lookup_elem(&tallies, &news.subject);
 	if (tally)
 		count(tally, news.verdict == KILLED ? COUNT_KILLED : COUNT_UNSTOPPED);
 	tell(&news);

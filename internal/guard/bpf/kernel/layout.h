@@ -218,14 +218,19 @@ struct {
 	__type(value, u64);
 } pid_spaces SEC(".maps");
 
-// Processes that wait to be judged, with their subject.
+struct held {
+	u64 subject;
+	u64 start; // of the process, so that no other with its PID is taken for it
+};
+
+// Processes that wait to be judged.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 16384);
 	__type(key, u32);
-	__type(value, u64);
-} held SEC(".maps");
+	__type(value, struct held);
+} waiting SEC(".maps");
 
 // How many of them there are, or somewhat more.
 struct {
@@ -233,7 +238,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, u64);
-} holding SEC(".maps");
+} waiting_count SEC(".maps");
 
 // The stamps verified, one map a subject, so that none can fill another's.
 struct verified {
