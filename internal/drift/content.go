@@ -26,6 +26,7 @@ var (
 type reader struct {
 	hash     hash.Hash
 	buf      []byte
+	start    [surface.HeadSize]byte // of the file being read
 	files    int
 	bytes    int64
 	limit    int64
@@ -45,43 +46,60 @@ func (r *reader) again(size int64) bool {
 }
 
 func newReader(limit int64) reader {
-	return reader{hash: sha256.New(), buf: make([]byte, 128<<10), limit: limit}
+	return reader{hash: sha256.New(), limit: limit}
+}
+
+// most is how much of a file is read at a time.
+const most = 128 << 10
+
+// room returns the buffer for a file of this size. Most files are small, and so
+// is the buffer then.
+func (r *reader) room(size int64) []byte {
+	if want := int(min(max(size, 4<<10), most)); len(r.buf) < want {
+		r.buf = make([]byte, min(2*want, most))
+	}
+	return r.buf
 }
 
 // head fills in how a file can be executed.
 func (r *reader) head(fd int, e *manifest.Entry) error {
-	head := r.buf[:min(e.Size, surface.HeadSize)]
+	head := r.start[:min(e.Size, surface.HeadSize)]
 	n, err := descriptor(fd).ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	r.bytes += int64(n)
-	e.Exec = manifest.ExecOf(surface.Exec(head[:n], descriptor(fd)))
+	r.execution(fd, e, head[:n])
 	return nil
 }
 
+func (r *reader) execution(fd int, e *manifest.Entry, head []byte) {
+	e.Exec = manifest.ExecOf(surface.Exec(head, descriptor(fd)))
+}
+
 // sum fills in the SHA-256 of a file that is e.Size bytes long, and how it can be
-// executed. A file larger than what is left of the bytes is read all the same
+// executed, which want tells where it has the same content. A file larger than what is left of the bytes is read all the same
 // when it is the first one: it would never be otherwise.
-func (r *reader) sum(ctx context.Context, fd int, st *unix.Stat_t, e *manifest.Entry) error {
+func (r *reader) sum(ctx context.Context, fd int, st *unix.Stat_t, want, e *manifest.Entry) error {
 	if !r.repeats {
 		if r.first > 0 && r.bytes+e.Size > r.limit {
 			return errBudget
 		}
 		r.first++
 	}
-	if err := r.head(fd, e); err != nil {
-		return err
-	}
 	r.files++
+	head, buf := 0, r.room(e.Size)
 	r.hash.Reset()
 	for offset := int64(0); offset < e.Size; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		chunk := r.buf[:min(e.Size-offset, int64(len(r.buf)))]
+		chunk := buf[:min(e.Size-offset, int64(len(buf)))]
 		n, err := descriptor(fd).ReadAt(chunk, offset)
 		r.hash.Write(chunk[:n])
+		if offset == 0 {
+			head = copy(r.start[:], chunk[:n])
+		}
 		r.bytes += int64(n)
 		offset += int64(n)
 		if errors.Is(err, io.EOF) {
@@ -100,6 +118,11 @@ func (r *reader) sum(ctx context.Context, fd int, st *unix.Stat_t, e *manifest.E
 	}
 	r.hash.Sum(e.SHA256[:0])
 	e.Hashed = true
+	if want != nil && want.Hashed && want.SHA256 == e.SHA256 {
+		e.Exec = want.Exec
+		return nil
+	}
+	r.execution(fd, e, r.start[:head])
 	return nil
 }
 

@@ -168,8 +168,9 @@ func TestMarksByHand(t *testing.T) {
 	for _, prefix := range []string{"trusted.", "user."} {
 		t.Run(prefix, func(t *testing.T) {
 			upper := t.TempDir()
-			mark := func(name, mark, value string) {
-				must(t, unix.Setxattr(filepath.Join(upper, name), prefix+mark, []byte(value), 0))
+			names := marksOf(&Tree{UserXattr: prefix == "user."})
+			mark := func(name string, mark mark, value string) {
+				must(t, unix.Setxattr(filepath.Join(upper, name), names[mark], []byte(value), 0))
 			}
 			must(t, unix.Mknod(filepath.Join(upper, "f"), unix.S_IFCHR, 0), os.WriteFile(filepath.Join(upper, "g"), nil, 0o644),
 				os.Mkdir(filepath.Join(upper, "d"), 0o755), os.Mkdir(filepath.Join(upper, "e"), 0o755), os.Mkdir(filepath.Join(upper, "i"), 0o755),
@@ -204,9 +205,9 @@ func TestMarksThatLie(t *testing.T) {
 	upper := t.TempDir()
 	m := manifestOf(t, listed{"d": {Kind: manifest.Dir, Mode: 0o755}})
 	for name, value := range map[string]string{"a": "", "b": "/", "c": "/../x", "e": "..", "f": "x/y", "g": "/d//x"} {
-		must(t, os.Mkdir(filepath.Join(upper, name), 0o755), unix.Setxattr(filepath.Join(upper, name), "trusted."+markRedirect, []byte(value), 0))
+		must(t, os.Mkdir(filepath.Join(upper, name), 0o755), unix.Setxattr(filepath.Join(upper, name), marksOf(&Tree{})[markRedirect], []byte(value), 0))
 	}
-	must(t, os.WriteFile(filepath.Join(upper, "m"), []byte("x"), 0o644), unix.Setxattr(filepath.Join(upper, "m"), "trusted."+markMetacopy, nil, 0))
+	must(t, os.WriteFile(filepath.Join(upper, "m"), []byte("x"), 0o644), unix.Setxattr(filepath.Join(upper, "m"), marksOf(&Tree{})[markMetacopy], nil, 0))
 	s := newScanner(t, Tree{Path: upper}, Config{Manifest: m})
 	wantTold(t, s, "added a", "gap failed a", "added b", "gap failed b", "added c", "gap failed c", "added e", "gap failed e",
 		"added f", "gap failed f", "added g", "gap failed g", "gap failed m")
@@ -329,7 +330,7 @@ func TestNames(t *testing.T) {
 		first, got, more := "00010", []string{}, true
 		for more && len(got) < 60 {
 			var names []string
-			names, more, err = readNames(fd, first, room, func() error { return nil })
+			names, more, err = readNames(fd, first, room, make([]byte, 1024), func() error { return nil })
 			must(t, err)
 			got = append(got, names...)
 			first = got[len(got)-1] + "\x00"

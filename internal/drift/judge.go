@@ -193,7 +193,8 @@ func (w *walk) content(fd int, st *unix.Stat_t, have *manifest.Entry) (unsure er
 
 // sum hashes a file, once more if it changed meanwhile.
 func (w *walk) sum(fd int, st *unix.Stat_t, have *manifest.Entry) error {
-	err := w.reader.sum(w.ctx, fd, st, have)
+	want, _ := w.want.at(w.path)
+	err := w.reader.sum(w.ctx, fd, st, want, have)
 	if w.ctx.Err() != nil {
 		return fatalError{w.ctx.Err()}
 	}
@@ -204,7 +205,7 @@ func (w *walk) sum(fd int, st *unix.Stat_t, have *manifest.Entry) error {
 	if unix.Fstat(fd, &now) != nil || now.Size != st.Size {
 		return err
 	}
-	return w.reader.sum(w.ctx, fd, &now, have)
+	return w.reader.sum(w.ctx, fd, &now, want, have)
 }
 
 // compare notes what is there against what is wanted. unsure says why its content

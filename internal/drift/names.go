@@ -10,17 +10,20 @@ import (
 // more is read several times.
 const nameBytes = 4 << 20
 
+// direntBytes is how much of a folder the kernel is asked for at a time.
+const direntBytes = 32 << 10
+
 // nameCost is what a name takes beside its bytes.
 const nameCost = 16
 
 // readNames returns the names in an open folder from first on, sorted by their
 // bytes, as many as fit into room bytes. more says that there are others behind
-// the last. check is called now and then; its error ends the reading.
-func readNames(fd int, first string, room int, check func() error) (names []string, more bool, err error) {
+// the last. buf is for what the kernel says. check is called now and then; its
+// error ends the reading.
+func readNames(fd int, first string, room int, buf []byte, check func() error) (names []string, more bool, err error) {
 	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
 		return nil, false, err
 	}
-	buf := make([]byte, 32<<10)
 	held, ceiling := 0, ""
 	var found []string
 	for {

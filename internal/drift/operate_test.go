@@ -110,9 +110,9 @@ func operate(t *rapid.T, root string, unlinked bool) {
 			return // in a layer itself it would be a mark
 		}
 		// What a container may write must not be taken for a mark of the overlay.
-		for _, mark := range []string{markOpaque, markRedirect, markWhiteout, markMetacopy} {
-			_ = unix.Lsetxattr(file, "user."+mark, []byte("y"), 0)
-			_ = unix.Lsetxattr(filepath.Dir(file), "user."+mark, []byte("y"), 0)
+		for _, name := range marksOf(&Tree{UserXattr: true}) {
+			_ = unix.Lsetxattr(file, name, []byte("y"), 0)
+			_ = unix.Lsetxattr(filepath.Dir(file), name, []byte("y"), 0)
 		}
 	}
 }

@@ -8,37 +8,43 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The marks of overlayfs in an upper directory (Linux,
-// Documentation/filesystems/overlayfs.rst), behind "trusted." or "user.".
+// mark is a mark of overlayfs on a file in an upper directory, kept as an
+// extended attribute (Linux, Documentation/filesystems/overlayfs.rst).
+type mark int
+
 const (
-	markOpaque   = "overlay.opaque"   // "y": nothing shows through; "x" says only that whiteouts may be files
-	markRedirect = "overlay.redirect" // what shows through lies elsewhere
-	markMetacopy = "overlay.metacopy" // the content is that of the lower file
-	markLinks    = "overlay.nlink"    // with "index=on": names of one lower file show one upper file
-	markWhiteout = "overlay.whiteout" // an empty file that hides what is below
+	markOpaque   mark = iota // "y": nothing shows through; "x" says only that whiteouts may be files
+	markRedirect             // what shows through lies elsewhere
+	markMetacopy             // the content is that of the lower file
+	markLinks                // with "index=on": names of one lower file show one upper file
+	markWhiteout             // an empty file that hides what is below
 )
 
 // maxRedirect is how long the kernel lets a redirect become (redirect_max).
 const maxRedirect = 4096
 
-// marks reads the marks of one mount.
-type marks struct{ prefix string }
+// marks are the names of the attributes of one mount.
+type marks [5]string
 
 func marksOf(t *Tree) marks {
+	prefix := "trusted.overlay."
 	if t.UserXattr {
-		return marks{"user."}
+		prefix = "user.overlay."
 	}
-	return marks{"trusted."}
+	return marks{
+		markOpaque: prefix + "opaque", markRedirect: prefix + "redirect", markMetacopy: prefix + "metacopy",
+		markLinks: prefix + "nlink", markWhiteout: prefix + "whiteout",
+	}
 }
 
 // get returns the value of a mark; ok is false where there is none.
-func (m marks) get(fd int, name string) (value []byte, ok bool, err error) {
+func (m *marks) get(fd int, k mark) (value []byte, ok bool, err error) {
 	var buf [256]byte
-	n, err := ignoringEINTR(func() (int, error) { return unix.Fgetxattr(fd, m.prefix+name, buf[:]) })
+	n, err := ignoringEINTR(func() (int, error) { return unix.Fgetxattr(fd, m[k], buf[:]) })
 	value = buf[:max(n, 0)]
 	if errors.Is(err, unix.ERANGE) {
 		value = make([]byte, 64<<10) // XATTR_SIZE_MAX
-		n, err = ignoringEINTR(func() (int, error) { return unix.Fgetxattr(fd, m.prefix+name, value) })
+		n, err = ignoringEINTR(func() (int, error) { return unix.Fgetxattr(fd, m[k], value) })
 		value = value[:max(n, 0)]
 	}
 	switch {

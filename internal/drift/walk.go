@@ -35,14 +35,15 @@ type walk struct {
 	reader reader
 	marks  marks
 
-	path   []byte         // being looked at, in the tree
-	single bool           // the tree is a volume of one file, whose name where it lies says nothing
-	stack  []*folder      // the folders above it
-	seen   map[inode]bool // other file systems that were entered
-	held   int            // bytes of names
-	from   []byte         // paths before this one are not looked at
-	only   []byte         // neither are those that are not at or under this one; nil means all are
-	until  time.Time
+	path    []byte         // being looked at, in the tree
+	single  bool           // the tree is a volume of one file, whose name where it lies says nothing
+	stack   []*folder      // the folders above it
+	seen    map[inode]bool // other file systems that were entered
+	held    int            // bytes of names
+	dirents []byte         // for reading folders
+	from    []byte         // paths before this one are not looked at
+	only    []byte         // neither are those that are not at or under this one; nil means all are
+	until   time.Time
 
 	summary Summary
 	resume  []byte // where the scan was stopped
@@ -271,7 +272,10 @@ func (w *walk) name(f *folder) (string, bool, error) {
 	}
 	if len(f.names) == 0 && f.more {
 		w.held -= f.held
-		names, more, err := readNames(f.fd, f.from, w.room, w.bounds)
+		if w.dirents == nil {
+			w.dirents = make([]byte, direntBytes)
+		}
+		names, more, err := readNames(f.fd, f.from, w.room, w.dirents, w.bounds)
 		if err != nil {
 			return "", false, err
 		}
