@@ -224,8 +224,8 @@ func TestLogins(t *testing.T) {
 				return
 			}
 			l := f.desk.logins[0].Question.Login
-			if l.Kind != tc.kind || l.By != "bob" || len(l.Command) != 3 || !l.TTY || len(f.desk.logins) != 1 {
-				t.Errorf("asked %+v", l)
+			if l.Kind != tc.kind || l.By != "bob" || len(l.Command) != 3 || !l.TTY || len(f.desk.logins) != 1 || f.desk.logins[0].Pod != tc.pod {
+				t.Errorf("asked %+v of %s", l, f.desk.logins[0].Pod)
 			}
 		})
 	}
