@@ -13,6 +13,11 @@
 //	                          └ no ─► queue ─► scan       ├─► Case ─ Decide ─► record ─► Answer
 //	rules, waivers, promotions (Road) ─ what ran before ──┘
 //
+// A Door also takes in what the guards of nodes have seen (Sight), and keeps it as
+// findings on what runs.
+//
+//	RuntimeEvent ─ bounded, redacted, placed ─ join with the door's logins ─► record, findings
+//
 // What lies outside the artifact and fails (a registry, the index, the disk)
 // becomes part of the Case, so that the decision says "undecided" and why; only
 // wrong usage is an error.

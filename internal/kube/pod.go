@@ -150,9 +150,11 @@ func digestOf(reference, imageID string) touchstone.Digest {
 	return touchstone.Digest(d)
 }
 
-// same reports whether two views of a pod tell the gate the same.
+// same reports whether two views of a pod tell the gate and the guards the same. Of
+// what a pod declares only images change while it is there, and containers for debugging come.
 func (p *pod) same(q *pod) bool {
 	return p.UID == q.UID && p.node == q.node && maps.Equal(p.Labels, q.Labels) &&
+		slices.EqualFunc(p.declared, q.declared, func(a, b gate.PodContainer) bool { return a.Name == b.Name && a.Image == b.Image }) &&
 		slices.EqualFunc(p.containers, q.containers, func(a, b container) bool {
 			return a.name == b.name && a.id == b.id && a.reference == b.reference && a.digest == b.digest && a.since.Equal(b.since)
 		})

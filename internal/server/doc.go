@@ -3,6 +3,7 @@
 //
 //	callers ─ TLS ─► guard (token, role, scope, once) ─► handlers ─► gate.Door, release.Release ─► record
 //	cluster ─ TLS ─► Gate.Webhook ──────────────────────────────────► gate.Door ─────────────────► record
+//	guards ─ TLS ─► guard (of its own node) ─► ground · manifests · events · evictions ─► gate.Door, Nodes
 //	                 events · metrics · health ◄── what the record was told and what the door says
 //
 // It puts the rooms together and decides nothing: what may run is Decide's to say,

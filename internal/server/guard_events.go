@@ -29,6 +29,10 @@ func (s *Server) takeSightings(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.guards.tells(node, len(data)); err != nil {
+		w.Header().Set("Retry-After", "10")
+		return err
+	}
 	if len(told.Events) > mostSightings {
 		return problem(http.StatusUnprocessableEntity, fmt.Sprintf("%d events, and %d are taken at once", len(told.Events), mostSightings), "send them in several calls")
 	}

@@ -87,6 +87,9 @@ func (s *Server) podOf(c *call, named, namespace, name, uid string) (*gate.Pod, 
 	if err != nil {
 		return nil, err
 	}
+	if err := s.guards.asks(node); err != nil {
+		return nil, err
+	}
 	pods, _, err := s.podsOf(c.Context(), node)
 	if err != nil {
 		return nil, err
@@ -109,20 +112,18 @@ func (s *Server) guardEviction(c *call, ask api.GuardEviction) (*api.GuardEvicte
 	if err := s.asked(c, pod, ask.Event); err != nil {
 		return nil, err
 	}
-	out := &api.GuardEvicted{}
-	if wait := s.evictions.take(s.now()); wait > 0 {
-		out.Workload, out.Verdict = pod.Workload, touchstone.Undecided
-		out.Problem = fmt.Sprintf("%d pods were evicted for guards within a minute: somebody must look before more are", mostEvictions)
-		out.RetryAfter = int(wait/time.Second) + 1
-		return out, s.noteEviction(c, pod, &ask, out)
-	}
 	next, err := s.successor(c.Context(), pod)
 	if err != nil {
 		return nil, err
 	}
-	out.GuardSuccessor = *next
+	out := &api.GuardEvicted{GuardSuccessor: *next}
 	if next.Verdict != touchstone.Allowed {
 		out.Problem = "what would follow it would not run: rebuild first"
+		return out, s.noteEviction(c, pod, &ask, out)
+	}
+	if wait := s.evictions.take(s.now()); wait > 0 {
+		out.Problem = fmt.Sprintf("%d pods were evicted for guards within a minute: somebody must look before more are", mostEvictions)
+		out.RetryAfter = int(wait/time.Second) + 1
 		return out, s.noteEviction(c, pod, &ask, out)
 	}
 	held, after, err := s.nodes.Evict(c.Context(), pod)

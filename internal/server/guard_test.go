@@ -560,3 +560,44 @@ func TestManyEventsAtOnce(t *testing.T) {
 		t.Errorf("one more: %v", err)
 	}
 }
+
+// A node that somebody has taken fills neither the record nor the server's time.
+func TestOneNodeIsBounded(t *testing.T) {
+	_, h := newPlant(t)
+	c := h.guard(t, "node1")
+	ask := func(c *api.Client) error {
+		_, err := c.GuardSuccessor(t.Context(), api.GuardPodAsk{Namespace: "shop", Pod: "none", PodUID: "none"})
+		return err
+	}
+	for n := range mostAsks {
+		if err := ask(c); !api.Absent(err) {
+			t.Fatalf("question %d: %v", n, err)
+		}
+	}
+	if err := ask(c); !status(err, http.StatusTooManyRequests) {
+		t.Errorf("one question more: %v", err)
+	}
+	if err := ask(h.guard(t, "node2")); !api.Absent(err) {
+		t.Errorf("another node's: %v", err)
+	}
+	h.clock.pass(asksEvery)
+	if err := ask(c); !api.Absent(err) {
+		t.Errorf("a second later: %v", err)
+	}
+	large := h.saw("cart-1", touchstone.EventRunUnknown, touchstone.EffectAlert)
+	large.Execution.Path = strings.Repeat("x", 3<<20)
+	for n := 0; ; n++ {
+		_, err := c.SendGuardEvents(t.Context(), api.GuardEvents{Events: []touchstone.RuntimeEvent{large}})
+		if status(err, http.StatusTooManyRequests) && n > 0 {
+			break
+		}
+		if err != nil || n > mostBytes/(3<<20) {
+			t.Fatalf("call %d: %v", n, err)
+		}
+	}
+	for _, e := range h.guards.list() {
+		if e.Silent {
+			t.Errorf("%+v", e)
+		}
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"touchstone.dev/touchstone/internal/api"
 	"touchstone.dev/touchstone/internal/gate"
 	"touchstone.dev/touchstone/internal/record"
@@ -47,6 +49,41 @@ type guards struct {
 type heard struct {
 	api.GuardState
 	noted time.Time // when that was written down; zero for never
+	// asks and bytes bound what one node, taken by somebody, can keep the server and
+	// the cluster busy with, and fill the record with.
+	asks, bytes *rate.Limiter
+}
+
+// What a guard may ask and tell, a second in the long run and at once. What it tells
+// and is too much it keeps, and sends later.
+const (
+	asksEvery, mostAsks = time.Second, 60
+	bytesEvery          = 256 << 10
+	mostBytes           = 16 << 20
+)
+
+func newHeard(s api.GuardState, noted time.Time) *heard {
+	return &heard{s, noted, rate.NewLimiter(rate.Every(asksEvery), mostAsks), rate.NewLimiter(bytesEvery, mostBytes)}
+}
+
+// asks reports whether the guard of a node may ask the cluster for one thing more.
+func (g *guards) asks(node string) error {
+	return g.may(node, func(h *heard) *rate.Limiter { return h.asks }, 1)
+}
+
+// tells reports whether it may tell so many bytes more.
+func (g *guards) tells(node string, n int) error {
+	return g.may(node, func(h *heard) *rate.Limiter { return h.bytes }, n)
+}
+
+func (g *guards) may(node string, which func(*heard) *rate.Limiter, n int) error {
+	g.mu.Lock()
+	one := g.all[node]
+	g.mu.Unlock()
+	if one == nil || !which(one).AllowN(g.now(), n) {
+		return problem(http.StatusTooManyRequests, "the guard of this node asks or tells too much", "wait a few seconds; events are kept on the node meanwhile")
+	}
+	return nil
 }
 
 // belief is whose token it is, as the cluster has said.
@@ -61,7 +98,7 @@ func openGuards(ctx context.Context, store record.Store, now func() time.Time) (
 		if err != nil {
 			return nil, fmt.Errorf("reading which guards there are: %w", err)
 		}
-		g.all[d.Key] = &heard{d.Content, d.Content.Last}
+		g.all[d.Key] = newHeard(d.Content, d.Content.Last)
 	}
 	return g, nil
 }
@@ -79,7 +116,7 @@ func (g *guards) heard(node, agent string) {
 		if len(g.all) >= mostGuards {
 			return
 		}
-		one = &heard{GuardState: api.GuardState{Node: node, First: now}}
+		one = newHeard(api.GuardState{Node: node, First: now}, time.Time{})
 		g.all[node] = one
 	}
 	one.Last, one.Agent = now, agent

@@ -6,6 +6,9 @@
 //	                              ├─► Apply (server-side apply; again for an upgrade)
 //	                              └─► Remove (all but the data)
 //
+// Options.Guard adds a guard on each node, in a namespace of its own and with no right
+// in the cluster.
+//
 // # What holds when the gate is down
 //
 // Each webhook configuration has two entries. That for system namespaces and the
