@@ -97,7 +97,7 @@ func (p *play) tick(t time.Time) {
 		}
 	}
 	all := Plan(t, &f, p.memory, p.limits)
-	if p.answer(t, &f, all) {
+	for p.answer(t, &f, all) {
 		all = Plan(t, &f, p.memory, p.limits)
 	}
 	if p.Planned != nil {

@@ -118,7 +118,7 @@ func (w *world) plan() []Due { return Plan(w.now, &w.fleet, w.memory, w.limits) 
 // tick plans, checks, and does what the plan says.
 func (w *world) tick() {
 	all := w.plan()
-	if w.answer(all) {
+	for w.answer(all) {
 		all = w.plan()
 	}
 	if diff := cmp.Diff(lines(all, w.now), lines(w.plan(), w.now)); diff != "" {
