@@ -192,7 +192,7 @@ func (p *program) addCommands(root *cobra.Command) {
 			p.waiveCommand(), p.freezeCommand(), p.decisionsCommand(), p.replayCommand(), p.simulateCommand(),
 			p.eventsCommand(), p.scansCommand(), p.whereCommand(), p.logCommand(),
 		}},
-		{"Run a server:", []*cobra.Command{p.serveCommand(), p.admitCommand(), p.tokenCommand(), p.backupCommand()}},
+		{"Run a server:", []*cobra.Command{p.serveCommand(), p.rehydrateCommand(), p.admitCommand(), p.tokenCommand(), p.backupCommand()}},
 		{"Guard a node:", []*cobra.Command{p.guardCommand(), p.driftCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: of.title, Title: of.title})

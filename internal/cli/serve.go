@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -34,6 +35,7 @@ type serving struct {
 	inCluster       bool
 	own, guards     string
 	controllers     []string
+	old             rehydrating
 }
 
 func (s *serving) flags(f *pflag.FlagSet) {
@@ -44,6 +46,8 @@ func (s *serving) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.kubeconfig, "kubeconfig", "", "stand at the door of this cluster, from outside of it")
 	f.BoolVar(&s.inCluster, "in-cluster", false, "stand at the door of the cluster that this runs in")
 	f.StringVar(&s.own, "namespace", install.Name, "the gate's own namespace in the cluster")
+	f.StringVar(&s.old.mode, "rehydrate", rehydrateOff, "replace what is old in the cluster: off, plan (which measures and does nothing), or on; on needs the rights of touchstone admit install --rehydrate")
+	f.StringVar(&s.old.nodeHook, "node-hook", "", "the command or https:// address that brings another node in the place of one that is drained (default: nodes are left alone)")
 	f.StringVar(&s.guards, "guard-namespace", "", "the namespace of the guards on the cluster's nodes, as touchstone admit install --guard makes it (default: none)")
 	f.StringSliceVar(&s.controllers, "controllers", nil, "users whose owner references to Kubernetes' own kinds are believed, with * for any run of characters (default: the controller manager and kube-system's service accounts)")
 	f.BoolVar(&s.enforce, "enforce", false, "enforce the rules in namespaces for which nobody has said so (default: report)")
@@ -132,7 +136,13 @@ type atTheDoor struct {
 }
 
 func (s *serving) atTheDoor(ctx context.Context) (atTheDoor, error) {
+	if err := s.old.check(); err != nil {
+		return atTheDoor{}, err
+	}
 	if s.kubeconfig == "" && !s.inCluster {
+		if s.old.mode != rehydrateOff {
+			return atTheDoor{}, errors.New("--rehydrate is about a cluster\nhint: --kubeconfig or --in-cluster names one; touchstone rehydrate does plain containerd")
+		}
 		return atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){alone(s.own, s.controllers)}, platforms: s.platforms}, nil
 	}
 	config, err := kube.Connect(s.kubeconfig)
@@ -143,7 +153,7 @@ func (s *serving) atTheDoor(ctx context.Context) (atTheDoor, error) {
 	if err != nil {
 		return atTheDoor{}, err
 	}
-	d := atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){standing(config, s.own, s.guards, s.controllers)}, keychain: cluster.Keychain, platforms: s.platforms}
+	d := atTheDoor{gates: []func(*server.Rooms) (*server.Gate, error){standing(config, s.own, s.guards, s.controllers, s.old)}, keychain: cluster.Keychain, platforms: s.platforms}
 	if len(d.platforms) > 0 {
 		return d, nil
 	}

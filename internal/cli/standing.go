@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -25,7 +26,7 @@ import (
 
 // standing makes what stands at the door of the cluster: the webhook, and the
 // watch over what runs there.
-func standing(config *rest.Config, own, guards string, controllers []string) func(*server.Rooms) (*server.Gate, error) {
+func standing(config *rest.Config, own, guards string, controllers []string, old rehydrating) func(*server.Rooms) (*server.Gate, error) {
 	return func(rooms *server.Rooms) (*server.Gate, error) {
 		client, err := kubernetes.NewForConfig(config)
 		if err != nil {
@@ -44,13 +45,29 @@ func standing(config *rest.Config, own, guards string, controllers []string) fun
 		rooms.Door.Allowed(func(r gate.Request) { nudge(cluster, r, rooms.Log) })
 		keeper := install.Keeper{Client: client, Namespace: own, Guards: guards, Key: rooms.GateKey, Bundle: rooms.CABundle, Log: rooms.Log}
 		hook := webhook(rooms, cluster, own, guards, controllers, broken)
+		replaces := func(context.Context) error { return nil }
+		var metrics []prometheus.Collector
+		if old.mode != rehydrateOff {
+			runs, controller, err := old.inCluster(rehydrationRooms{
+				config: config, name: rooms.Cluster, own: own, store: rooms.Store, door: rooms.Door, road: rooms.Release, cluster: cluster, hook: hook, log: rooms.Log, now: rooms.Now,
+			})
+			if err != nil {
+				return nil, err
+			}
+			background := context.Background() // events go on until the process ends
+			c := controller(background)
+			metrics = append(metrics, c)
+			replaces = func(ctx context.Context) error { return together(ctx, runs.Run, c.Run) }
+		}
 		return &server.Gate{
 			Webhook: hook,
+			Metrics: metrics,
 			Nodes:   &nodes{cluster, hook, []string{own, guards}},
 			Run: func(ctx context.Context) error {
 				g, ctx := errgroup.WithContext(ctx)
 				g.Go(func() error { return cluster.Run(ctx, rooms.Door) })
 				g.Go(func() error { return keeper.Run(ctx) })
+				g.Go(func() error { return replaces(ctx) })
 				return g.Wait()
 			},
 			Labels: func(ctx context.Context, namespace string) (map[string]string, error) {

@@ -259,6 +259,9 @@ func (c *Controller) goBack(ctx context.Context, i Identity, m Memory, stage Sta
 	case Strange:
 		return c.end(ctx, i, m, Abandoned, m.Step.Undoing+"; then "+why)
 	default:
+		if m.Step.Waited > c.c.Patience {
+			return c.end(ctx, i, m, Back, m.Step.Undoing+"; and what was there before is not ready either: "+why)
+		}
 		return c.handed(ctx, i, c.c.Hands.Undo(ctx, m.Step))
 	}
 }

@@ -159,11 +159,33 @@ func (d *Door) pulled(ctx context.Context, p *corev1.Pod, next *admit.Following)
 			return rehydrate.Follower{Answer: rehydrate.Unpullable, Why: shortly(c.Image + ": " + why)}
 		}
 		for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-			_, runs, _ := strings.Cut(s.ImageID, "@")
-			if s.Name == c.Name && runs != "" && digest != "" && runs != string(digest) {
+			if runs := runsAt(&s, p); s.Name == c.Name && runs != "" && digest != "" && runs != digest {
 				out.New = true
 			}
 		}
 	}
 	return out
+}
+
+// runsAt returns the digest that a container runs, in the repository that its image
+// names; empty where nobody can tell. What a node calls imageID may be that of
+// another repository with the same image.
+func runsAt(s *corev1.ContainerStatus, p *corev1.Pod) touchstone.Digest {
+	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
+		if c.Name != s.Name {
+			continue
+		}
+		bare, digest, pinned := strings.Cut(c.Image, "@")
+		if pinned {
+			return touchstone.Digest(digest)
+		}
+		if at := strings.LastIndexByte(bare, ':'); at > strings.LastIndexByte(bare, '/') {
+			bare = bare[:at]
+		}
+		repository, digest, _ := strings.Cut(s.ImageID, "@")
+		if repository == bare || strings.HasSuffix(repository, "/"+bare) {
+			return touchstone.Digest(digest)
+		}
+	}
+	return ""
 }

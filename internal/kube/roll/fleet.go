@@ -32,7 +32,7 @@ func (k *Cluster) Fleet(ctx context.Context) (*rehydrate.Fleet, rehydrate.Limits
 	if err != nil {
 		return nil, rehydrate.Limits{}, fmt.Errorf("looking up what is found on what runs: %w", err)
 	}
-	g := gathering{Cluster: k, policies: k.hours.policies(book, now), findings: findings, fleet: &rehydrate.Fleet{Allowed: map[string]int{}}, owners: map[owner]*kept{}}
+	g := gathering{Cluster: k, rules: book.Rules, policies: k.hours.Policies(book.Rules, book.Waivers, book.Freezes, now), findings: findings, fleet: &rehydrate.Fleet{Allowed: map[string]int{}}, owners: map[owner]*kept{}}
 	g.selectors()
 	for _, o := range k.pods.GetStore().List() {
 		g.pod(o.(*corev1.Pod))
@@ -42,13 +42,14 @@ func (k *Cluster) Fleet(ctx context.Context) (*rehydrate.Fleet, rehydrate.Limits
 	}
 	g.nodes()
 	slices.SortFunc(g.fleet.Workloads, func(a, b rehydrate.Workload) int { return cmp.Compare(a.Key(), b.Key()) })
-	return g.fleet, g.policies.limits(), nil
+	return g.fleet, g.policies.Limits(), nil
 }
 
 // gathering is one Fleet on its way.
 type gathering struct {
 	*Cluster
-	policies *policies
+	rules    *touchstone.Rules
+	policies *rehydrate.Policies
 	findings map[rehydrate.Identity]finding
 	fleet    *rehydrate.Fleet
 	owners   map[owner]*kept
@@ -159,7 +160,7 @@ func (g *gathering) workload(of *kept) {
 	}
 	place := g.place(of.pods[0])
 	w.Owner, w.Wanted = place.Owner, w.Pods
-	w.Policy = g.policies.of(&place, images)
+	w.Policy = g.policies.Of(&place, images)
 	w.Services, w.Guards = matching(g.services[of.namespace], of.pods[0].Labels), matching(g.guards[of.namespace], of.pods[0].Labels)
 	found := g.findings[w.Identity]
 	w.Drifted, w.Overdue, w.Finding, w.Base, w.Built = found.drifted, found.overdue, found.what, found.base, found.built
@@ -176,7 +177,7 @@ func (g *gathering) place(p *corev1.Pod) touchstone.Place {
 	if n, ok, _ := g.namespaces.GetStore().GetByKey(p.Namespace); ok {
 		of = n.(*corev1.Namespace).Labels
 	}
-	r := g.policies.book.Rules
+	r := g.rules
 	return r.Stricter(r.PlaceOf(g.c.Name, p.Namespace, p.Spec.NodeName, of), p.Labels)
 }
 

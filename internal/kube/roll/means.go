@@ -149,11 +149,11 @@ func (g *gathering) nodes() {
 	}
 	for _, o := range g.Cluster.nodes.GetStore().List() {
 		n := o.(*corev1.Node)
-		r := g.policies.book.Rules
+		r := g.rules
 		place := r.PlaceOf(g.c.Name, "", n.Name, n.Labels)
 		w := rehydrate.Workload{
 			Identity: rehydrate.Identity{Cluster: g.c.Name, Kind: "Node", Name: n.Name}, UID: string(n.UID), Owner: place.Owner,
-			Policy: g.policies.of(&place, nil), Means: rehydrate.Drain, Started: n.CreationTimestamp.Time, Wanted: 1,
+			Policy: g.policies.Of(&place, nil), Means: rehydrate.Drain, Started: n.CreationTimestamp.Time, Wanted: 1,
 			Services: []string{"nodes of " + g.c.Name}, // one at a time
 		}
 		if nodeReady(n) {

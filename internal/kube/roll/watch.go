@@ -20,6 +20,7 @@ import (
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/gate"
+	"touchstone.dev/touchstone/internal/rehydrate"
 )
 
 // Road holds the rules, waivers and freezes.
@@ -62,7 +63,7 @@ type Cluster struct {
 	c      Config
 	client kubernetes.Interface
 	found  found
-	hours  hours
+	hours  rehydrate.Calendars
 
 	pods, namespaces, deployments, replicaSets, statefulSets, daemonSets, services, guards, nodes cache.SharedIndexInformer
 }

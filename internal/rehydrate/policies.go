@@ -1,4 +1,4 @@
-package roll
+package rehydrate
 
 import (
 	"encoding/json"
@@ -7,24 +7,23 @@ import (
 	"time"
 
 	"touchstone.dev/touchstone"
-	"touchstone.dev/touchstone/internal/gate"
-	"touchstone.dev/touchstone/internal/rehydrate"
 )
 
-// hours keeps those of each environment: finding them takes a while.
-type hours struct {
+// Calendars keep the Hours of each environment from one plan to the next: finding
+// them takes a while. The zero value is ready; it may be used from many goroutines.
+type Calendars struct {
 	mu  sync.Mutex
-	all map[string]*rehydrate.Hours
+	all map[string]*Hours
 }
 
 // of returns those of what opens and closes an environment.
-func (h *hours) of(windows, freezes []touchstone.Freeze) *rehydrate.Hours {
+func (h *Calendars) of(windows, freezes []touchstone.Freeze) *Hours {
 	if len(windows)+len(freezes) == 0 {
 		return nil
 	}
 	key, err := json.Marshal([][]touchstone.Freeze{windows, freezes})
 	if err != nil {
-		return rehydrate.NewHours(windows, freezes)
+		return NewHours(windows, freezes)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -32,31 +31,36 @@ func (h *hours) of(windows, freezes []touchstone.Freeze) *rehydrate.Hours {
 	if !ok {
 		const most = 100 // of old rules
 		if h.all == nil || len(h.all) > most {
-			h.all = map[string]*rehydrate.Hours{}
+			h.all = map[string]*Hours{}
 		}
-		found = rehydrate.NewHours(windows, freezes)
+		found = NewHours(windows, freezes)
 		h.all[string(key)] = found
 	}
 	return found
 }
 
-// policies makes those of one book, each once.
-type policies struct {
-	book  *gate.Book
-	now   time.Time
-	hours *hours
-	env   map[string]*rehydrate.Hours
-	all   map[rehydrate.Policy]*rehydrate.Policy
+// Policies makes those of the rules at a moment, each once.
+type Policies struct {
+	rules   *touchstone.Rules
+	waivers []touchstone.Waiver
+	freezes []touchstone.Freeze
+	now     time.Time
+	hours   *Calendars
+	env     map[string]*Hours
+	all     map[Policy]*Policy
 }
 
-func (h *hours) policies(book *gate.Book, now time.Time) *policies {
-	return &policies{book: book, now: now, hours: h, env: map[string]*rehydrate.Hours{}, all: map[rehydrate.Policy]*rehydrate.Policy{}}
+// Policies returns those of the rules, with the waivers that hold and the freezes that
+// people have declared.
+func (h *Calendars) Policies(r *touchstone.Rules, waivers []touchstone.Waiver, freezes []touchstone.Freeze, now time.Time) *Policies {
+	return &Policies{rules: r, waivers: waivers, freezes: freezes, now: now, hours: h, env: map[string]*Hours{}, all: map[Policy]*Policy{}}
 }
 
-// of returns the policy of a place for a workload that runs these images.
-func (p *policies) of(place *touchstone.Place, images []touchstone.Artifact) *rehydrate.Policy {
-	r := p.book.Rules
-	var one rehydrate.Policy
+// Of returns the policy of a place for a workload that runs these images: a waiver
+// counts where one is there for each of them.
+func (p *Policies) Of(place *touchstone.Place, images []touchstone.Artifact) *Policy {
+	r := p.rules
+	var one Policy
 	one.After = p.limit(touchstone.RuleReplaceAfter, place, images, &one.Waived)
 	one.Deadline = p.limit(touchstone.RuleReplaceDeadline, place, images, nil)
 	if one.Waived != "" {
@@ -81,13 +85,13 @@ func (p *policies) of(place *touchstone.Place, images []touchstone.Artifact) *re
 }
 
 // replacing is what the rules say besides their rows.
-func (p *policies) replacing() touchstone.Replacing { return p.book.Rules.Replace }
+func (p *Policies) replacing() touchstone.Replacing { return p.rules.Replace }
 
 // limit returns the length of time that a row allows here, and zero where it asks
 // for nothing, begins later, or is waived.
-func (p *policies) limit(rule string, place *touchstone.Place, images []touchstone.Artifact, waiver *string) time.Duration {
-	row := p.book.Rules.Row(rule)
-	cell, ok := p.book.Rules.Asks(rule, place)
+func (p *Policies) limit(rule string, place *touchstone.Place, images []touchstone.Artifact, waiver *string) time.Duration {
+	row := p.rules.Row(rule)
+	cell, ok := p.rules.Asks(rule, place)
 	if !ok || cell.Effect.Soft() && cell.Effect != "" || cell.Limit.Op == "" || p.now.Before(row.From) {
 		return 0
 	}
@@ -101,10 +105,10 @@ func (p *policies) limit(rule string, place *touchstone.Place, images []touchsto
 }
 
 // waived returns the waiver that sets a row aside for all of the images.
-func (p *policies) waived(rule string, place *touchstone.Place, images []touchstone.Artifact) string {
+func (p *Policies) waived(rule string, place *touchstone.Place, images []touchstone.Artifact) string {
 	by := ""
 	for i := range images {
-		w, ok := p.book.Rules.Waived(rule, place, &images[i], p.book.Waivers, p.now)
+		w, ok := p.rules.Waived(rule, place, &images[i], p.waivers, p.now)
 		if !ok {
 			return ""
 		}
@@ -114,7 +118,7 @@ func (p *policies) waived(rule string, place *touchstone.Place, images []touchst
 }
 
 // open returns the hours of an environment.
-func (p *policies) open(environment string) *rehydrate.Hours {
+func (p *Policies) open(environment string) *Hours {
 	if h, ok := p.env[environment]; ok {
 		return h
 	}
@@ -123,13 +127,13 @@ func (p *policies) open(environment string) *rehydrate.Hours {
 			return len(f.Environments) > 0 && !slices.Contains(f.Environments, environment)
 		})
 	}
-	h := p.hours.of(about(p.replacing().Windows), append(about(p.book.Rules.Freezes), about(p.book.Freezes)...))
+	h := p.hours.of(about(p.replacing().Windows), append(about(p.rules.Freezes), about(p.freezes)...))
 	p.env[environment] = h
 	return h
 }
 
-// limits are the budgets of the rules.
-func (p *policies) limits() rehydrate.Limits {
+// Limits are the budgets of the rules.
+func (p *Policies) Limits() Limits {
 	b := p.replacing().Budget
-	return rehydrate.Limits{Namespace: b.Namespace, Cluster: b.Cluster}
+	return Limits{Namespace: b.Namespace, Cluster: b.Cluster}
 }
