@@ -83,7 +83,6 @@ func (g *Guard) appeared(c containerd.Container, begun bool) {
 func (g *Guard) begin(s *subject) {
 	appeared := time.Now()
 	defer s.watched.Store(true)
-	g.watchLogins(s)
 	if err := g.layers.watch(s); err != nil {
 		if s.gone.Load() {
 			return
@@ -91,6 +90,8 @@ func (g *Guard) begin(s *subject) {
 		s.complain(err)
 		g.trouble(fmt.Sprintf("%s is watched less than it should be: %v", s.name(), err))
 	}
+	// Only now: what its first process becomes from here on is told by an event.
+	g.watchLogins(s)
 	im, err := g.imageOf(s)
 	switch {
 	case s.gone.Load():
