@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"maps"
+	"path"
 	"slices"
 	"time"
 
@@ -50,7 +51,8 @@ func (t *Tracker) Resync(s Snapshot) []Event {
 // compare takes in one process of a snapshot.
 func (t *Tracker) compare(facts Process, at time.Time) {
 	known := t.processes[facts.PID]
-	if known == nil {
+	// Layers name a program's folder differently, so that names alone are compared.
+	if known == nil || path.Base(known.Path) != path.Base(facts.Path) && facts.Path != "" {
 		t.exec(Exec{At: at, Process: facts}, true)
 		return
 	}

@@ -270,6 +270,15 @@ func TestStories(t *testing.T) {
 			w.exec(210, "server", nil)
 		}, nil},
 
+		{"su at the container's own terminal", func(w *world) {
+			w.put(Process{PID: 700, Parent: 100, InnerPID: 1, PIDNamespace: 5000, MountNamespace: 5001, Subject: 5, Path: "/bin/sh", TTY: "pts/0"})
+			w.hear(w.tracker.Add(Subject{ID: 5, Init: w.alive[700], PIDNamespace: 5000, MountNamespace: 5001}, w.now()))
+			w.fork(700, 701, nil)
+			w.exec(701, "su app", nil)
+			w.fork(701, 702, func(p *Process) { p.TTY = "pts0" })
+			w.exec(702, "sh", nil)
+		}, nil},
+
 		{"from a login on the host into a container", func(w *world) {
 			w.sshd()
 			w.connect(410, "alice", "pts/3")
@@ -328,6 +337,18 @@ func TestStories(t *testing.T) {
 			w.fork(501, 502, nil)
 			w.exec(502, "top", nil)
 		}, []string{"started 1 exec in 2: /bin/sh, found", "grew 1 exec top"}},
+
+		{"an exec that is not heard of", func(w *world) {
+			w.sshd()
+			w.connect(410, "alice", "pts/3")
+			w.fork(412, 413, func(p *Process) { p.TTY = "pts/3" })
+			w.deaf = true
+			w.exec(413, "-bash", nil)
+			w.deaf = false
+			w.resync()
+			w.resync()
+			w.exit(413)
+		}, []string{"started 1 ssh in 1: -bash, by alice, from 192.0.2.7:51000, on pts/3, found", "ended 1 ssh after 1"}},
 
 		{"a process that enters and executes nothing", func(w *world) {
 			w.fork(1, 400, nil)
