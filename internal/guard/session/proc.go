@@ -20,8 +20,9 @@ import (
 type Proc struct {
 	// Root is where procfs of the node's PID namespace is mounted; "" means /proc.
 	Root string
-	// Subject returns that of a control group, given as /proc/PID/cgroup has it; nil
-	// means 0 for all.
+	// Subject returns that of a control group, given by its path below the root of its
+	// hierarchy, "/kubepods/pod1/abc"; 0 where it is none's. It is asked for each
+	// hierarchy that the process is in, until it knows one; nil knows none.
 	Subject func(cgroup string) uint64
 }
 
@@ -45,9 +46,7 @@ func (r Proc) Look(pid int) (Process, bool) {
 	p.PIDNamespace, p.MountNamespace = r.namespace(pid, "pid"), r.namespace(pid, "mnt")
 	p.Command = r.command(pid)
 	if r.Subject != nil {
-		if text, err := r.read(pid, "cgroup", maxCgroup); err == nil {
-			p.Subject = r.Subject(string(text))
-		}
+		p.Subject = r.subject(pid)
 	}
 	if door := doorOf(p.program()); door == touchstone.LoginSSH || door == touchstone.LoginTelnet {
 		p.Peer = r.peer(pid)
@@ -90,6 +89,24 @@ func (r Proc) All(now time.Time) (Snapshot, error) {
 			return s, fmt.Errorf("reading the processes of the node: %w", err)
 		}
 	}
+}
+
+// subject asks for each control group of a process: "4:memory:/kubepods/pod1".
+func (r Proc) subject(pid int) uint64 {
+	text, err := r.read(pid, "cgroup", maxCgroup)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(parts) < 3 || parts[2] == "/" {
+			continue
+		}
+		if id := r.Subject(parts[2]); id != 0 {
+			return id
+		}
+	}
+	return 0
 }
 
 func (r Proc) root() string {

@@ -205,6 +205,34 @@ nonsense
 	}
 }
 
+// A process is its control group's, in whatever hierarchy that lies.
+func TestSubjectOfGroup(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "7"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"stat":   "7 (work) S 1 7 7 34817 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0",
+		"cgroup": "5:cpu:/\n4:memory:/kubepods/pod1/a:b\n0::/else\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, "7", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var asked []string
+	r := Proc{Root: root, Subject: func(group string) uint64 {
+		asked = append(asked, group)
+		if group == "/kubepods/pod1/a:b" {
+			return web
+		}
+		return 0
+	}}
+	p, ok := r.Look(7)
+	if !ok || p.Subject != web || p.Start != 4711 || p.TTY != "pts/1" || p.Comm != "work" || !slices.Equal(asked, []string{"/kubepods/pod1/a:b"}) {
+		t.Errorf("%+v, asked for %q", p, asked)
+	}
+}
+
 func TestTitles(t *testing.T) {
 	for text, want := range map[string]title{
 		"sshd: alice@pts/0":                    {user: "alice", where: "pts/0"},
