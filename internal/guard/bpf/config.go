@@ -15,7 +15,9 @@ import (
 // than before, Open finds nothing to take over, and starts beside it (see Settle).
 type Config struct {
 	// Folder is where programs and maps are pinned, on a file system of type bpf,
-	// which is mounted at its parent if there is none. Default /sys/fs/bpf/touchstone.
+	// which is mounted at its parent if there is none. A guard in a container must be
+	// given the host's, or what is pinned goes with the container.
+	// Default /sys/fs/bpf/touchstone.
 	Folder string
 	// Cgroups is the host's cgroup file system. Default /sys/fs/cgroup.
 	Cgroups string

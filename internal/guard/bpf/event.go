@@ -1,10 +1,12 @@
 package bpf
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -30,10 +32,38 @@ type Event struct {
 	Name    string        // what exec was given: for a descriptor "/dev/fd/N"
 	Args    []string      // the program's arguments, the first 4 kB
 	Cut     bool          // there were more arguments
-	Address uint64        // where it was mapped, for a Mapping
+	Address uint64        // where it is mapped, see Open
 	Code    int           // the wait status of an Exit
 	Process Process       // who did it; for a Fork, the new process
 	Parent  ParentProcess // who made that
+}
+
+// Open opens the file that the event is about, by its mapping in the process: it is
+// certainly that one, whatever the path leads to by now. The process must be held, or
+// may have gone on. What is judged by its content must have the stamp of File before
+// it was read and after; only then is File to be verified.
+func (e Event) Open() (*os.File, error) {
+	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", e.Process.PID))
+	if err != nil {
+		return nil, fmt.Errorf("looking for a mapped file: %w", err)
+	}
+	defer maps.Close()
+	for lines := bufio.NewScanner(maps); lines.Scan(); {
+		area, _, _ := strings.Cut(lines.Text(), " ")
+		var start, end uint64
+		if _, err := fmt.Sscanf(area, "%x-%x", &start, &end); err != nil {
+			return nil, fmt.Errorf("reading the mappings of process %d: %w", e.Process.PID, err)
+		}
+		if start <= e.Address && e.Address < end {
+			name := fmt.Sprintf("/proc/%d/map_files/%x-%x", e.Process.PID, start, end)
+			f, err := os.Open(name)
+			if err != nil {
+				return nil, fmt.Errorf("opening a mapped file: %w", err)
+			}
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("process %d has nothing mapped at %#x: %w", e.Process.PID, e.Address, os.ErrNotExist)
 }
 
 // Process is one, as the host counts. Start tells it from another that had its PID.

@@ -29,7 +29,7 @@ func TestEventsOfALogin(t *testing.T) {
 		Parent:  ParentProcess{PIDNS: id.PIDNS.Inode},
 	}
 	ignore := cmp.Options{
-		cmpopts.IgnoreFields(Event{}, "At"),
+		cmpopts.IgnoreFields(Event{}, "At", "Address"),
 		cmpopts.IgnoreFields(Process{}, "PID", "InnerPID", "Start", "MountNS", "TTY"),
 		cmpopts.IgnoreFields(ParentProcess{}, "PID", "Start"),
 	}

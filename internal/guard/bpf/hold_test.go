@@ -1,7 +1,9 @@
 package bpf
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,6 +138,18 @@ func TestHeldUntilJudged(t *testing.T) {
 			}
 			if err := poll(func() bool { return state(e.Process.PID) == "T" }); err != nil {
 				t.Error("it is not stopped: ", state(e.Process.PID))
+			}
+			f, err := e.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			var devices Devices
+			if stamp, err := devices.StampOf(c.pid, f); err != nil || stamp != e.File {
+				t.Errorf("what is mapped has the stamp %+v, %v; told was %+v", stamp, err, e.File)
+			}
+			if content, err := io.ReadAll(f); err != nil || !bytes.Equal(content, program(42)) {
+				t.Errorf("what is mapped is not the program: %v", err)
 			}
 			if err := unix.Kill(e.Process.PID, tt.judge); err != nil {
 				t.Fatal(err)

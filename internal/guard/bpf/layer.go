@@ -95,14 +95,14 @@ func (l *Layer) open() error {
 	return nil
 }
 
-// Close lets go of the layer, and leaves it at work.
+// Close lets go of the layer, and leaves it at work. It ends Events; other methods
+// return errors afterwards.
 func (l *Layer) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var errs []error
 	if l.reader != nil {
 		errs = append(errs, l.reader.Close())
-		l.reader = nil
 	}
 	for _, m := range l.verified {
 		errs = append(errs, m.Close())
@@ -110,7 +110,6 @@ func (l *Layer) Close() error {
 	for _, m := range l.maps {
 		errs = append(errs, m.Close())
 	}
-	l.verified, l.maps = nil, nil
 	if l.lock != nil {
 		errs = append(errs, l.lock.Close())
 		l.lock = nil

@@ -2,10 +2,14 @@
 #pragma once
 #include "layout.h"
 #include "file.h"
-#include "answer.h"
 
 #define PATH_DEPTH 32
 #define NAME_BYTES 256 // NAME_MAX and its end
+
+static __always_inline void count(struct tally *tally, enum count what)
+{
+	tally->counts[what]++;
+}
 
 // admit takes one event's share of the subject's bucket, so that a flood of one
 // subject leaves room for the others. Two processors at once may both get the last.
@@ -156,7 +160,8 @@ __noinline int tell(struct news *news)
 	if (news->name)
 		name = put_name(m, path, (const char *)news->name);
 	args = name;
-	if (news->kind == EXEC || news->kind == MAP)
+	bool own = news->task == bpf_get_current_task(); // else its memory is not this one
+	if (own && (news->kind == EXEC || news->kind == MAP))
 		args = put_args(m, name, task);
 	e->path = path;
 	e->name = name - path;

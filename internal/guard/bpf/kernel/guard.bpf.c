@@ -1,10 +1,10 @@
 // The programs of the guard's eBPF layer. Each acts only in its turn: while one
 // generation takes over from another, both are attached.
-#include "layout.h"
 #include "subject.h"
 #include "file.h"
-#include "answer.h"
 #include "event.h"
+#include "hold.h"
+#include "answer.h"
 #include "mapping.h"
 
 char terms[] SEC("license") = "Dual MIT/GPL";
@@ -75,16 +75,6 @@ static __always_inline u8 judge_loader(u64 subject, struct inode *program, struc
 	return judge(subject, seen);
 }
 
-static __always_inline bool let_go(u32 pid)
-{
-	u32 zero = 0;
-	u64 *many = bpf_map_lookup_elem(&waiting_count, &zero);
-	if (!many || bpf_map_delete_elem(&waiting, &pid))
-		return false;
-	__sync_fetch_and_add(many, -1);
-	return true;
-}
-
 SEC("tp_btf/sched_process_exec")
 int on_exec(u64 *ctx)
 {
@@ -106,12 +96,14 @@ int on_exec(u64 *ctx)
 	news.why = judge_program(subject, task, BPF_CORE_READ(binprm, file), &seen);
 	news.file = seen.stamp;
 	news.dentry = (u64)seen.dentry;
+	news.address = BPF_CORE_READ(task, mm, start_code);
 	if (news.why == VERIFIED) {
 		news.why = judge_loader(subject, seen.inode, &seen);
 		if (news.why != VERIFIED) {
 			news.part = LOADER;
 			news.file = seen.stamp;
 			news.dentry = (u64)seen.dentry;
+			news.address = first_instruction();
 		}
 	}
 	if (news.why != VERIFIED) {
@@ -140,34 +132,6 @@ int on_fork(u64 *ctx)
 	return 0;
 }
 
-// abandon does with one that is held what its subject wants while there is no guard.
-static long abandon(void *map, u32 *key, struct held *value, void *context)
-{
-	u32 pid = *key;
-	u64 subject = value->subject, start = value->start;
-	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
-	struct tally *tally = bpf_map_lookup_elem(&tallies, &subject);
-	if (!bpf_task_from_pid || !bpf_task_release || !bpf_send_signal_task || !let_go(pid))
-		return 0;
-	struct task_struct *task = bpf_task_from_pid(pid);
-	if (!task)
-		return 0;
-	if (BPF_CORE_READ(task, group_leader, start_boottime) != start) {
-		bpf_task_release(task);
-		return 0;
-	}
-	bool closed = s && s->closed;
-	struct news news = {.subject = subject, .kind = EXEC, .why = UNVERIFIED, .verdict = closed ? KILLED : LET_RUN};
-	if (bpf_send_signal_task(task, closed ? SIGKILL : SIGCONT, PIDTYPE_TGID, 0))
-		news.verdict = UNSTOPPED;
-	bpf_probe_read_kernel(&news.task, sizeof(news.task), &task);
-	if (tally)
-		count(tally, news.verdict == KILLED ? COUNT_KILLED : news.verdict == LET_RUN ? COUNT_LET_RUN : COUNT_UNSTOPPED);
-	tell(&news);
-	bpf_task_release(task);
-	return 0;
-}
-
 SEC("tp_btf/sched_process_exit")
 int on_exit(u64 *ctx)
 {
@@ -177,9 +141,7 @@ int on_exit(u64 *ctx)
 	struct control *c = control_in_turn();
 	if (!c || !last)
 		return 0;
-	u32 zero = 0;
-	u64 *many = bpf_map_lookup_elem(&waiting_count, &zero);
-	if (many && *many) {
+	if (somebody_waits()) {
 		let_go(pid);
 		if (!attended(c))
 			bpf_for_each_map_elem(&waiting, abandon, 0, 0);

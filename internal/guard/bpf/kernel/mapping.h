@@ -3,7 +3,7 @@
 // could be made another file's by a second thread between a look and the mapping.
 #pragma once
 #include "file.h"
-#include "event.h"
+#include "answer.h"
 
 #define AREAS 4096 // looked at in one mprotect
 
