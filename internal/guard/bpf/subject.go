@@ -13,7 +13,8 @@ import (
 // the mode that is meant.
 //
 // A cgroup or mount namespace of another subject becomes this one's. A PID namespace
-// stays its first owner's, for the containers of a pod may share one.
+// stays its first owner's, for the containers of a pod may share one. Mode alone is
+// changed with an Identity of zeros.
 func (l *Layer) Watch(subject uint64, id Identity, mode Mode) error {
 	if subject == 0 {
 		return errors.New("subject 0 stands for none")
@@ -160,7 +161,9 @@ type Watched struct {
 	PIDNS   []PIDNamespace
 }
 
-// Watched returns every subject, those of an earlier guard included, in no order.
+// Watched returns every subject, those of an earlier guard included, in no order. A
+// guard that starts again goes on with their numbers, to which belongs what was
+// verified, and ends the watch on those that run no more.
 func (l *Layer) Watched() ([]Watched, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
