@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -53,6 +54,7 @@ func act(args []string) int {
 		"write":    actWriteMapped,
 		"patch":    actPatchMapped,
 		"continue": actContinue,
+		"trace":    actTrace,
 		"become":   actBecome,
 		"terminal": actTerminal,
 		"layer":    actLayer,
@@ -510,4 +512,33 @@ func actPatchMapped(args []string) error {
 	}
 	area[0x78+1]++ // see program
 	return unix.Munmap(area)
+}
+
+// actTrace starts a command, and lets it go on as its tracer.
+func actTrace(args []string) error {
+	runtime.LockOSThread()
+	pid, err := syscall.ForkExec(args[0], args[:1], &syscall.ProcAttr{})
+	if err != nil {
+		return err
+	}
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(pid, &status, unix.WUNTRACED, nil); err != nil {
+		return err
+	}
+	for err := unix.PtraceSeize(pid); !status.Exited() && !status.Signaled(); { //nolint:misspell // its name
+		if err != nil {
+			return err
+		}
+		if _, err := unix.Wait4(pid, &status, unix.WALL, nil); err != nil {
+			return err
+		}
+		if status.Stopped() {
+			err = unix.PtraceCont(pid, 0)
+		}
+	}
+	if signal := status.Signal(); signal > 0 {
+		return unix.Kill(os.Getpid(), signal)
+	}
+	os.Exit(status.ExitStatus())
+	return nil
 }

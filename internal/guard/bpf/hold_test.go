@@ -166,13 +166,17 @@ func TestHeldAgainstItsFriends(t *testing.T) {
 	l := openLayer(t, nil)
 	keepBeating(t, l)
 	h := listen(t, l)
-	c := watched(t, l, careful)
-	c.put("/tmp/x")
-	if got := c.act("continue", "/tmp/x"); got.Signal != unix.SIGKILL {
-		t.Errorf("it ended with %+v", got)
-	}
-	if e := h.wait(c.id, func(e Event) bool { return e.Why == Continued }); e.Verdict != Killed {
-		t.Errorf("told of it: %+v", e)
+	for _, friend := range []string{"continue", "trace"} {
+		t.Run(friend, func(t *testing.T) {
+			c := watched(t, l, careful)
+			c.put("/tmp/x")
+			if got := c.act(friend, "/tmp/x"); got.Signal != unix.SIGKILL {
+				t.Errorf("it ended with %+v", got)
+			}
+			if e := h.wait(c.id, func(e Event) bool { return e.Why == Continued }); e.Verdict != Killed {
+				t.Errorf("told of it: %+v", e)
+			}
+		})
 	}
 }
 

@@ -11,8 +11,10 @@ const (
 	Report        // tell, and let it run
 	// Hold stops it (SIGSTOP) until the agent has judged it, and sends SIGCONT or
 	// SIGKILL; the agent is the process that opened the Layer. When somebody else lets
-	// it go on, it is killed. A process that is traced is killed at once. Its parent may
-	// see it stop: an interactive shell takes it for a stopped job.
+	// it go on, it is killed (before Linux 6.13, that is told only). A process that is
+	// traced is killed at once, and one that comes to be traced, if the Layer looks at
+	// mappings. Its parent may see it stop: an interactive shell takes it for a stopped
+	// job.
 	Hold
 	Kill // SIGKILL
 )

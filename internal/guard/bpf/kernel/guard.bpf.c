@@ -215,6 +215,12 @@ int on_call(u64 *ctx)
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	s64 result = ctx[1];
 	struct call call = {};
+	u32 number = number_of(regs);
+	if (number == PTRACE_CALL || number == PTRACE_CALL_32) { // a tracer could let go on what is held
+		if (somebody_waits() && control_in_turn())
+			bpf_for_each_map_elem(&waiting, kill_traced, 0, 0);
+		return 0;
+	}
 	struct task_struct *self = bpf_get_current_task_btf(); // whose fields are read without a call
 	if (!read_call(self, regs, &call))
 		return 0;

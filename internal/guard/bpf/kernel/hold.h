@@ -46,30 +46,42 @@ static __always_inline bool let_go(u32 pid)
 	return true;
 }
 
-// abandon does with one that is held what its subject wants while there is no guard.
-static long abandon(void *map, u32 *key, struct held *value, void *context)
+// settle ends the wait of one process: of one that is traced, or, while there is no
+// guard, of any.
+static __always_inline void settle(u32 pid, struct held *held, bool traced)
 {
-	u32 pid = *key;
-	u64 subject = value->subject, start = value->start;
+	u64 subject = held->subject, start = held->start;
 	struct subject *s = bpf_map_lookup_elem(&subjects, &subject);
 	struct tally *tally = bpf_map_lookup_elem(&tallies, &subject);
-	if (!bpf_task_from_pid || !bpf_task_release || !bpf_send_signal_task || !let_go(pid))
-		return 0;
+	if (!bpf_task_from_pid || !bpf_task_release || !bpf_send_signal_task)
+		return;
 	struct task_struct *task = bpf_task_from_pid(pid);
 	if (!task)
-		return 0;
-	if (BPF_CORE_READ(task, group_leader, start_boottime) != start) {
-		bpf_task_release(task);
-		return 0;
+		return;
+	bool same = BPF_CORE_READ(task, group_leader, start_boottime) == start;
+	if (same && (!traced || BPF_CORE_READ(task, ptrace)) && let_go(pid)) {
+		bool kill = traced || (s && s->closed);
+		struct news news = {.subject = subject, .kind = EXEC, .why = traced ? CONTINUED : UNVERIFIED};
+		news.verdict = kill ? KILLED : LET_RUN;
+		if (bpf_send_signal_task(task, kill ? SIGKILL : SIGCONT, PIDTYPE_TGID, 0))
+			news.verdict = UNSTOPPED;
+		bpf_probe_read_kernel(&news.task, sizeof(news.task), &task);
+		if (tally)
+			count(tally, news.verdict == KILLED ? COUNT_KILLED :
+				     news.verdict == LET_RUN ? COUNT_LET_RUN : COUNT_UNSTOPPED);
+		tell(&news);
 	}
-	bool closed = s && s->closed;
-	struct news news = {.subject = subject, .kind = EXEC, .why = UNVERIFIED, .verdict = closed ? KILLED : LET_RUN};
-	if (bpf_send_signal_task(task, closed ? SIGKILL : SIGCONT, PIDTYPE_TGID, 0))
-		news.verdict = UNSTOPPED;
-	bpf_probe_read_kernel(&news.task, sizeof(news.task), &task);
-	if (tally)
-		count(tally, news.verdict == KILLED ? COUNT_KILLED : news.verdict == LET_RUN ? COUNT_LET_RUN : COUNT_UNSTOPPED);
-	tell(&news);
 	bpf_task_release(task);
+}
+
+static long abandon(void *map, u32 *key, struct held *value, void *context)
+{
+	settle(*key, value, false);
+	return 0;
+}
+
+static long kill_traced(void *map, u32 *key, struct held *value, void *context)
+{
+	settle(*key, value, true);
 	return 0;
 }

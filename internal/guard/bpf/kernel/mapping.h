@@ -35,12 +35,19 @@ struct call {
 
 #if defined(__TARGET_ARCH_x86)
 #define X32_BIT 0x40000000
+#define PTRACE_CALL 101
+#define PTRACE_CALL_32 26
+
+static __always_inline u32 number_of(struct pt_regs *regs)
+{
+	return (u32)regs->orig_ax & ~X32_BIT;
+}
 
 // read_call says whether the call may make memory executable. It runs at the end of
 // every system call of the machine, so the number comes first.
 static __always_inline bool read_call(struct task_struct *task, struct pt_regs *regs, struct call *call)
 {
-	u32 number = (u32)regs->orig_ax & ~X32_BIT;
+	u32 number = number_of(regs);
 	switch (number) {
 	case 9: case 10: case 329:           // mmap, mprotect, pkey_mprotect
 	case 90: case 192: case 125: case 380: // the same for 32 bits, the old mmap before them
@@ -73,9 +80,17 @@ static __always_inline bool read_call(struct task_struct *task, struct pt_regs *
 	return number == 9 || number == 10 || number == 329;
 }
 #elif defined(__TARGET_ARCH_arm64)
+#define PTRACE_CALL 117
+#define PTRACE_CALL_32 26
+
+static __always_inline u32 number_of(struct pt_regs *regs)
+{
+	return regs->syscallno;
+}
+
 static __always_inline bool read_call(struct task_struct *task, struct pt_regs *regs, struct call *call)
 {
-	u32 number = regs->syscallno;
+	u32 number = number_of(regs);
 	switch (number) {
 	case 222: case 226: case 288:           // mmap, mprotect, pkey_mprotect
 	case 192: case 125: case 394:           // the same for 32 bits
