@@ -56,16 +56,16 @@ func openLayer(t testing.TB, change func(*Config)) *Layer {
 	if change != nil {
 		change(&config)
 	}
-	l, err := Open(config)
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		l.Close()
 		if err := Remove(config.Folder); err != nil {
 			t.Error(err)
 		}
 	})
+	l, err := Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
 	return l
 }
 
