@@ -67,7 +67,7 @@ func (w *walk) regular(f *folder, name string, st *unix.Stat_t) (hidden bool, er
 			return false, w.compare(r, &have, nil)
 		}
 	}
-	unsure, untold := w.content(fd, st, &have)
+	untold, unsure := w.content(fd, st, &have)
 	if fatal(unsure) {
 		return false, unsure
 	}
@@ -160,35 +160,34 @@ func (w *walk) marked(f *folder, name string, fd int, st *unix.Stat_t) (content 
 	return content, false, nil
 }
 
-// content reads as much of a file as is needed. The error says why that is not
-// known which matters. untold is true where the file differs for certain, and the
-// next scan is to tell what it is.
-func (w *walk) content(fd int, st *unix.Stat_t, have *manifest.Entry) (unsure error, untold bool) {
+// content reads as much of a file as is needed. unsure says why that is not known
+// which matters. untold is true where the file differs for certain, and the next
+// scan is to tell what it is.
+func (w *walk) content(fd int, st *unix.Stat_t, have *manifest.Entry) (untold bool, unsure error) {
+	want, _ := w.want.at(w.path)
 	if w.expected() {
 		if err := w.reader.head(fd, have); err != nil || !executable(have) {
-			return err, false
+			return false, err
 		}
-		want, _ := w.want.at(w.path)
 		if c := w.config.Contents; c != nil && c.HasSize(have.Size) || want != nil && want.Size == have.Size {
-			return w.sum(fd, st, have), false
+			return false, w.sum(fd, st, have)
 		}
-	} else if want, _ := w.want.at(w.path); want != nil && want.Kind == manifest.Regular && want.Size == have.Size {
+	} else if want != nil && want.Kind == manifest.Regular && want.Size == have.Size {
 		if !want.Hashed {
-			return w.reader.head(fd, have), false
+			return false, w.reader.head(fd, have)
 		}
 		err := w.sum(fd, st, have)
 		differs, _ := difference(want, have)
-		return err, differs && errors.Is(err, errBudget)
+		return differs && errors.Is(err, errBudget), err
 	}
 	if have.Size > w.config.FileBytes {
-		return w.reader.head(fd, have), false
+		return false, w.reader.head(fd, have)
 	}
-	switch err := w.sum(fd, st, have); {
-	case fatal(err):
-		return err, false
-	default:
-		return nil, errors.Is(err, errBudget)
+	err := w.sum(fd, st, have)
+	if fatal(err) {
+		return false, err
 	}
+	return errors.Is(err, errBudget), nil
 }
 
 // sum hashes a file, once more if it changed meanwhile.

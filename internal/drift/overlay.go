@@ -95,3 +95,8 @@ func join(folder []byte, name string) []byte {
 	}
 	return append(out, name...)
 }
+
+// covers reports whether p is path or lies under it. The empty path is the root.
+func covers(path, p []byte) bool {
+	return len(path) == 0 || len(p) >= len(path) && string(p[:len(path)]) == string(path) && (len(p) == len(path) || p[len(path)] == '/')
+}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,20 +52,6 @@ type walk struct {
 
 // errBound stops a scan at one of its bounds.
 var errBound = errors.New("the scan has come to one of its bounds")
-
-// folder is a folder on the way to the path being looked at.
-type folder struct {
-	fd       int // -1 while it is closed
-	dev, ino uint64
-	length   int // of its path
-	lower    lower
-	shown    *shown // what shows through from elsewhere
-	names    []string
-	held     int
-	from     string // the first name that is not in names and was not looked at
-	more     bool   // the folder has names from there on
-	alone    string // the only name that counts; empty where all do
-}
 
 // stop notes where the scan ended, and why.
 func (w *walk) stop(path []byte, err error) error {
@@ -129,22 +113,6 @@ func (w *walk) run() error {
 	return w.enter(root)
 }
 
-// openAlone opens the folder in which a volume lies that is a single file, and
-// returns its name there.
-func (w *walk) openAlone() (fd int, name string, err error) {
-	folder := w.tree
-	if folder.Inside != "" {
-		folder.Inside, name = path.Split(strings.TrimRight(folder.Inside, "/"))
-		folder.Inside += "."
-	} else {
-		folder.Path, name = path.Split(strings.TrimRight(folder.Path, "/"))
-		folder.Path += "."
-	}
-	w.single = true
-	fd, err = openRoot(&folder)
-	return fd, name, err
-}
-
 // enter looks at all that lies in a folder, and closes it.
 func (w *walk) enter(f *folder) error {
 	w.stack = append(w.stack, f)
@@ -161,24 +129,6 @@ func (w *walk) enter(f *folder) error {
 	}
 	closeFD(f.fd)
 	return err
-}
-
-// reopen opens a folder again that was closed on the way down, through one in it,
-// if that still lies there.
-func (w *walk) reopen(f, in *folder) {
-	if f.fd >= 0 || in.fd < 0 {
-		return
-	}
-	fd, err := openQuietly(in.fd, "..", unix.O_DIRECTORY, 0)
-	if err != nil {
-		return
-	}
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil || st.Dev != f.dev || st.Ino != f.ino {
-		closeFD(fd)
-		return
-	}
-	f.fd = fd
 }
 
 // folder looks at what lies in a folder, and at what shows through.
@@ -246,64 +196,6 @@ func (w *walk) beyond(f *folder, name string) bool {
 	return w.only != nil && f.length < len(w.only) && name > component(w.only, f.length)
 }
 
-// component returns the name in path that follows its first length bytes.
-func component(path []byte, length int) string {
-	if length > 0 {
-		length++
-	}
-	if length >= len(path) {
-		return ""
-	}
-	name, _, _ := bytes.Cut(path[length:], []byte("/"))
-	return string(name)
-}
-
-func appendName(path []byte, name string) []byte {
-	if len(path) > 0 {
-		path = append(path, '/')
-	}
-	return append(path, name...)
-}
-
-// name returns the next name of a folder.
-func (w *walk) name(f *folder) (string, bool, error) {
-	if f.fd < 0 && (len(f.names) > 0 || f.more) {
-		return "", false, errMoved
-	}
-	if len(f.names) == 0 && f.more {
-		w.held -= f.held
-		if w.dirents == nil {
-			w.dirents = make([]byte, direntBytes)
-		}
-		names, more, err := readNames(f.fd, f.from, w.room, w.dirents, w.bounds)
-		if err != nil {
-			return "", false, err
-		}
-		f.names, f.more, f.held = names, more, 0
-		for _, n := range names {
-			f.held += len(n) + nameCost
-		}
-		w.held += f.held
-		if more {
-			f.from = names[len(names)-1] + "\x00"
-		}
-	}
-	if len(f.names) == 0 {
-		return "", false, nil
-	}
-	return f.names[0], true, nil
-}
-
-// drop gives the names of a folder back that take too much room while others are
-// looked at; the folder is read again afterwards.
-func (w *walk) drop(f *folder, last string) {
-	if w.held <= heldMost || len(f.names) == 0 {
-		return
-	}
-	w.held -= f.held
-	f.names, f.held, f.more, f.from = nil, 0, true, last+"\x00"
-}
-
 // bounds says whether the scan must end.
 func (w *walk) bounds() error {
 	if err := w.ctx.Err(); err != nil {
@@ -356,81 +248,4 @@ func (w *walk) end(path []byte) []byte {
 		return nil
 	}
 	return after(bytes.Clone(path))
-}
-
-// reach goes on with the manifest to the path. Where nothing shows through, what
-// it has on the way is missing.
-func (w *walk) reach(f *folder) error {
-	if f.lower.form != aligned {
-		return w.missing(w.path)
-	}
-	if err := w.want.seek(w.path); err != nil {
-		return fatalError{err}
-	}
-	return nil
-}
-
-// missing tells that all is missing which the manifest has before end, or at all
-// where that is nil.
-func (w *walk) missing(end []byte) error {
-	for n := 1; w.want.ok; n++ {
-		e := w.want.cursor.Entry()
-		if end != nil && manifest.Compare(e.Path, end) >= 0 {
-			return nil
-		}
-		if n%1024 == 0 {
-			if err := w.bounds(); err != nil {
-				return w.stop(e.Path, err)
-			}
-		}
-		p := string(e.Path)
-		if w.config.Skip(p) {
-			if err := w.want.seek(after(bytes.Clone(e.Path))); err != nil {
-				return fatalError{err}
-			}
-			continue
-		}
-		if !w.config.Writable(p) {
-			if err := w.settle(&record{path: e.Path, verdict: missing}, e); err != nil {
-				return err
-			}
-		}
-		w.want.next()
-	}
-	if w.want.cursor == nil {
-		return nil
-	}
-	if err := w.want.cursor.Err(); err != nil {
-		return fatalError{err}
-	}
-	return nil
-}
-
-// showThrough compares what a renamed folder has from below under one name: the
-// manifest's entries of another path.
-func (w *walk) showThrough(f *folder, name string) error {
-	s := f.shown
-	for n := 1; s.ok && covers([]byte(name), s.rest()); n++ {
-		w.path = appendName(w.path[:f.length], string(s.rest()))
-		if n%1024 == 0 {
-			if err := w.bounds(); err != nil {
-				return w.stop(w.path, err)
-			}
-		}
-		if !w.outside() && !w.config.Skip(string(w.path)) {
-			if err := w.reach(f); err != nil {
-				return err
-			}
-			have := *s.cursor.Entry()
-			have.Path = nil
-			if err := w.compare(&record{path: w.path}, &have, nil); err != nil {
-				return err
-			}
-		}
-		s.next()
-	}
-	if err := s.cursor.Err(); err != nil {
-		return fatalError{err}
-	}
-	return nil
 }
