@@ -129,8 +129,8 @@ type Access struct {
 	Program string
 	SHA256  [32]byte // where Hashed
 	Hashed  bool     // false: the size alone told, or it could not be read
-	// Unjudged says why it could not be told in time whether the content is known;
-	// empty where it is certain that it is not.
+	// Unjudged says why it could not be told whether the content is known; empty where
+	// it is certain that it is not. To Unknown it says that somebody is writing.
 	Unjudged string
 	// Late: an answer had to be given before this was known (Unjudged was called),
 	// and Allowed says which. The process may be running.
@@ -158,7 +158,8 @@ type Judge interface {
 	// Verified is told of a file whose content is the subject's, before it is let
 	// run: once, and again when it has been forgotten meanwhile.
 	Verified(subject uint64, stamp Stamp)
-	// Unknown says what is to be done about content that is not the subject's. If
+	// Unknown says what is to be done about content that is not the subject's, or that
+	// somebody is writing while it is to be executed. If
 	// the access is Late the answer comes to nothing, and After is not called.
 	Unknown(*Access) Answer
 	// Unjudged is told what was answered by the fail setting.

@@ -39,21 +39,36 @@
 // The kernel refuses to execute what is open for writing, but only after it has
 // asked. So whatever may have a writer (all but unchanged files of the image's
 // layers) is read under a read lease, which is not to be had while there is a writer
-// or a writable mapping, and holds up whoever comes to write. It is kept for some
-// milliseconds beyond the answer. A verdict is remembered by Stamp; on file systems
-// where writing through a mapping leaves the times alone (tmpfs), it is not. What is
-// left: a process that is kept off the processor between answer and act for longer
-// than that; file systems without leases (FUSE, NFS), where only the times are
+// or a writable mapping, and holds up whoever comes to write. It is kept until the
+// program runs, when the kernel itself keeps writers away, but for some 30
+// milliseconds at most. On an overlay a mapping is one of the file in the writable
+// layer, of which the overlay does not know; there a second lease is taken, where this
+// process can see that layer. A verdict is remembered by Stamp; on file systems where
+// writing through a mapping leaves the times alone (tmpfs), it is not.
+//
+// What is left: a process that is kept off the processor between answer and act for
+// longer than that; file systems without leases (FUSE, NFS), where only the times are
 // compared; a script between the answer and its reading. Config.After tells of what
 // was let run from where it can be written, for whoever wants to look at /proc/PID/exe.
+// What is still open for writing after 100 ms counts as unknown.
 //
 // # What is left open
 //
 // A script on standard input (sh < x), what a known script reads by itself (source,
 // import, require), and directories that PYTHONPATH and its like name. An
-// interpreter that is not known as one. What is mapped executable later, memfd, and
-// a file system that the subject mounts from FUSE, which is not marked because
-// whoever serves it could hold up the loop: BPF sees those. A mount that was made
-// some milliseconds ago. Volumes in a mount namespace that the subject has made, until
-// the first exec or open on its own file systems from there.
+// interpreter that is not known as one. A link that is pointed elsewhere between an
+// interpreter's opening it and this package's looking at it. What is mapped
+// executable later, memfd, and a file system that the subject mounts from FUSE, which
+// is not marked because whoever serves it could hold up the loop: BPF sees those. A
+// mount that was made some milliseconds ago. Volumes in a mount namespace that the
+// subject has made, until the first exec or open on its own file systems from there.
+// Opens on remote file systems, because what this process may not open there the
+// kernel would deny to everybody.
+//
+// # What it costs others
+//
+// While a file is judged, and for a moment after it was written, this process has it
+// open: its file system cannot be unmounted then. A program that does not hold still
+// is hashed each time: on tmpfs, and for 50 ms after a change. The process must share
+// the PID namespace of the machine, or events tell no process.
 package fanotify

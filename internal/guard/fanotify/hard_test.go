@@ -74,28 +74,35 @@ func TestWhatIsWrittenThroughAMapping(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsOpenForWriting(t *testing.T) {
+func TestAFileThatHasAWriter(t *testing.T) {
 	b := newBox(t)
 	_, c := start(t, nil, b)
-	out := b.sh("cp /helper /copy; /helper writer /copy 1s & sleep 0.3; /copy; wait")
-	if strings.Contains(out.Output, "ran\n") {
-		t.Errorf("it ran, and nobody knows what: %s", out.Output)
-	}
-	if _, unjudged := c.asked(); len(unjudged) == 0 || unjudged[0].Unjudged != "it is open for writing" {
-		t.Errorf("unjudged: %+v", unjudged)
-	}
-	if out := b.must("/copy"); out != "ran\n" {
-		t.Errorf("afterwards: %s", out)
+	for _, how := range []string{"writer", "mapper"} {
+		for _, dir := range []string{"", "/tmp", "/vol"} {
+			t.Run(how+dir, func(t *testing.T) {
+				c.asked()
+				out := b.sh(fmt.Sprintf("cp /helper %[2]s/copy; /helper %[1]s %[2]s/copy 1s & sleep 0.5; %[2]s/copy; wait", how, dir))
+				if strings.Contains(out.Output, "ran\n") {
+					t.Errorf("it ran, and nobody knows what: %s", out.Output)
+				}
+				if unknown, _ := c.asked(); len(unknown) == 0 || unknown[0].Unjudged != "it is open for writing" {
+					t.Errorf("unknown: %+v", unknown)
+				}
+				if out := b.must(dir + "/copy"); out != "ran\n" {
+					t.Errorf("afterwards: %s", out)
+				}
+			})
+		}
 	}
 }
 
 func TestAHugeProgramIsAnsweredWithinTheBound(t *testing.T) {
-	const size = 1 << 29
+	const size = 1 << 28
 	for _, closed := range []bool{false, true} {
 		t.Run(fmt.Sprint("fails closed: ", closed), func(t *testing.T) {
 			b := newBox(t)
 			b.known[content{size, [32]byte{}}] = true // so that it must be hashed
-			l, c := start(t, func(cfg *Config, _ *court) { cfg.Bound = 100 * time.Millisecond }, b)
+			l, c := start(t, func(cfg *Config, _ *court) { cfg.Bound = 50 * time.Millisecond }, b)
 			if err := l.Watch(Subject{ID: 1, PID: b.pid, Opens: true, FailClosed: closed}); err != nil {
 				t.Fatal(err)
 			}

@@ -81,6 +81,8 @@ func helpWith(args []string) error {
 		}
 		time.Sleep(d)
 		return f.Close()
+	case "mapper": // have a file mapped for writing for a while, and not open
+		return mapper(args[1], args[2])
 	case "flip": // execute a file whose content changes all the time
 		return flip(args[1])
 	case "storm":
@@ -127,6 +129,25 @@ func patch(path string) error {
 	return unix.Munmap(mem)
 }
 
+func mapper(path, duration string) error {
+	d, err := time.ParseDuration(duration)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	mem, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	mem[0] = 0x7f // as it is
+	_ = f.Close()
+	time.Sleep(d)
+	return unix.Munmap(mem)
+}
+
 // flip changes the status of a tiny program to 7 and back all the time while it is
 // executed, and says how often it ran with which.
 func flip(target string) error {
@@ -138,7 +159,10 @@ func flip(target string) error {
 	writer.Add(1)
 	go func() {
 		defer writer.Done()
-		for !done.Load() {
+		for i := 0; !done.Load(); i++ {
+			if i%50 == 0 {
+				time.Sleep(50 * time.Millisecond) // nothing is executed while there is a writer
+			}
 			for _, status := range []byte{7, 0} {
 				if f, err := os.OpenFile(target, os.O_WRONLY, 0); err == nil {
 					_, _ = f.WriteAt([]byte{status}, tinyStatus)

@@ -4,6 +4,7 @@ package fanotify
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"sync"
@@ -27,7 +28,7 @@ type job struct {
 
 	timer    *time.Timer
 	holders  atomic.Int32 // who still reads by the descriptor: the queue, the timer
-	answer   sync.Mutex   // held while the kernel is told
+	answer   sync.Mutex   // held while the kernel is told, and what the timer reads is changed
 	answered bool
 	allowed  bool
 
@@ -35,6 +36,7 @@ type job struct {
 	kind    touchstone.ExecutionKind
 	program string // of the interpreter, where there is one
 	leased  bool
+	spare   int // the file in the writable layer, leased; -1 where there is none
 	sum     hash.Hash
 	read    int64
 	changes int
@@ -53,7 +55,7 @@ const (
 )
 
 func newJob(l *Layer, e event, at place, stamp Stamp, links uint32) *job {
-	j := &job{layer: l, place: at, subject: at.subject, event: e, stamp: stamp, links: links, begun: time.Now()}
+	j := &job{spare: -1, layer: l, place: at, subject: at.subject, event: e, stamp: stamp, links: links, begun: time.Now()}
 	j.holders.Store(1)
 	return j
 }
@@ -98,7 +100,7 @@ func (j *job) conclude(allow bool) (first, delivered bool) {
 	}
 	j.leased = false
 	if j.holders.Load() == 1 && j.timer != nil && j.timer.Stop() {
-		_ = unix.Dup3(j.layer.stop, j.event.fd, unix.O_CLOEXEC) // then the file is only closed later
+		j.layer.replace(j.event.fd)
 	}
 	return j.tell(allow)
 }
@@ -111,7 +113,7 @@ func (j *job) giveUp(why string) {
 	}
 	j.layer.countUnjudged(j.subject)
 	a := j.access()
-	a.Unjudged, a.Allowed = why, j.allowed
+	a.Unjudged, a.Late = why, false
 	j.layer.cfg.Judge.Unjudged(a)
 	a.close()
 }
@@ -136,7 +138,14 @@ func (j *job) release() {
 		j.untilExecuted(time.Millisecond)
 		return
 	}
+	j.shut()
+}
+
+func (j *job) shut() {
 	_ = unix.Close(j.event.fd)
+	if j.spare >= 0 {
+		_ = unix.Close(j.spare)
+	}
 }
 
 // untilExecuted keeps the lease until the process runs the program, when the kernel
@@ -149,7 +158,7 @@ func (j *job) untilExecuted(pause time.Duration) {
 			j.untilExecuted(2 * pause)
 			return
 		}
-		_ = unix.Close(j.event.fd)
+		j.shut()
 	})
 }
 
@@ -209,15 +218,23 @@ func (j *job) begin() bool {
 	if !j.event.isExec() {
 		return j.isCode()
 	}
-	j.kind = touchstone.ExecuteProgram
+	kind := touchstone.ExecuteProgram
 	var head [2]byte
 	if n, _ := readAt(j.event.fd, head[:], 0); n == 2 && head == [2]byte{'#', '!'} {
-		j.kind = touchstone.ExecuteScript
+		kind = touchstone.ExecuteScript
 	}
 	if j.links == 0 {
-		j.kind = touchstone.ExecuteMemory
+		kind = touchstone.ExecuteMemory
 	}
+	j.note(func() { j.kind = kind })
 	return true
+}
+
+// note changes what the timer may be reading.
+func (j *job) note(change func()) {
+	j.answer.Lock()
+	defer j.answer.Unlock()
+	change()
 }
 
 // keepWritersAway takes a read lease on what may have a writer. While there is one
@@ -228,19 +245,76 @@ func (j *job) keepWritersAway() next {
 		return stepAgain
 	}
 	const patience = 100 * time.Millisecond
-	_, err := unix.FcntlInt(uintptr(j.event.fd), unix.F_SETLEASE, unix.F_RDLCK)
-	if err == unix.EAGAIN {
+	err := lease(j.event.fd)
+	if err == nil {
+		j.leased = true
+		if !j.restat() {
+			return stepDone
+		}
+		err = j.leaseUpper()
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		j.leased = false
 		if time.Since(j.begun) < min(patience, j.layer.cfg.Bound/2) {
 			return stepLater
 		}
-		j.giveUp("it is open for writing")
+		j.suspect("it is open for writing")
 		return stepDone
 	}
-	j.leased = err == nil
-	if !j.restat() {
+	if !j.leased && !j.restat() { // the file system has no leases
 		return stepDone
 	}
 	return stepAgain
+}
+
+func lease(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK)
+	return err
+}
+
+// leaseUpper takes the lease on the file in the writable layer as well: a mapping of
+// an overlay's file is one of that file, which neither the overlay nor the kernel's
+// own check in execve knows of. It returns EAGAIN where there is a writer or the
+// file has just been moved.
+func (j *job) leaseUpper() error {
+	if j.upper == "" || j.spare >= 0 {
+		return nil
+	}
+	path, err := pathOf(j.event.fd)
+	in, ok := j.inUpper(path)
+	if err != nil || !ok {
+		return nil
+	}
+	dir, err := unix.Open(j.upper, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(dir) //nolint:errcheck // it was only looked at
+	how := unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOATIME,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
+	}
+	fd, err := unix.Openat2(dir, in, &how)
+	if err != nil {
+		if again, _ := pathOf(j.event.fd); again != path {
+			return unix.EAGAIN
+		}
+		return nil // it lies in a lower layer
+	}
+	var st unix.Statx_t
+	err = statFile(fd, unix.STATX_BASIC_STATS, &st)
+	if s := stampOf(&st); err == nil && (s.Size != j.stamp.Size || s.Mtime != j.stamp.Mtime || s.Ctime != j.stamp.Ctime) {
+		err = unix.EAGAIN
+	}
+	if err == nil {
+		err = lease(fd)
+	}
+	if err != nil {
+		_ = unix.Close(fd) // it was only looked at
+		return err
+	}
+	j.spare = fd
+	return nil
 }
 
 // restat takes the state of the file anew, and reports whether there is one.
@@ -250,7 +324,7 @@ func (j *job) restat() bool {
 		j.giveUp("its state could not be read: " + err.Error())
 		return false
 	}
-	j.stamp, j.links = stampOf(&st), st.Nlink
+	j.note(func() { j.stamp, j.links = stampOf(&st), st.Nlink })
 	return true
 }
 
@@ -293,7 +367,7 @@ func (j *job) hashed() next {
 	if j.stamp != before || j.read != j.stamp.Size {
 		j.sum = nil
 		if j.changes++; j.changes > mostChanges {
-			j.giveUp("it changes while it is read")
+			j.suspect("it changes while it is read")
 			return stepDone
 		}
 		return stepAgain
@@ -324,12 +398,16 @@ func (j *job) decide(v verdict) {
 		}
 		return
 	}
+	j.unknown(v, "")
+}
+
+// suspect treats what has a writer as unknown: whoever writes chooses what runs.
+func (j *job) suspect(why string) { j.unknown(verdict{}, why) }
+
+func (j *job) unknown(v verdict, why string) {
 	a := j.access()
 	defer a.close()
-	a.SHA256, a.Hashed = v.sum, v.hashed
-	j.answer.Lock()
-	a.Late, a.Allowed = j.answered, j.allowed
-	j.answer.Unlock()
+	a.SHA256, a.Hashed, a.Unjudged = v.sum, v.hashed, why
 	answer := j.layer.cfg.Judge.Unknown(a)
 	first, delivered := j.conclude(!answer.Deny)
 	if first && answer.After != nil {
@@ -339,10 +417,12 @@ func (j *job) decide(v verdict) {
 
 // access describes the event for the judge.
 func (j *job) access() *Access {
+	j.answer.Lock()
 	a := &Access{
 		Subject: j.subject.ID, PID: j.event.pid, PIDFD: -1, Kind: j.kind, File: j.event.fd,
-		Stamp: j.stamp, Links: j.links, Program: j.program,
+		Stamp: j.stamp, Links: j.links, Program: j.program, Late: j.answered, Allowed: j.allowed,
 	}
+	j.answer.Unlock()
 	if a.Kind == "" {
 		a.Kind = touchstone.ExecuteProgram
 	}

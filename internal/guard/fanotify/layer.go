@@ -143,6 +143,15 @@ func (l *Layer) release() {
 	}
 }
 
+// replace closes the file of a descriptor whose number is to stay taken.
+func (l *Layer) replace(fd int) {
+	l.groups.RLock()
+	defer l.groups.RUnlock()
+	if l.stop >= 0 {
+		_ = unix.Dup3(l.stop, fd, unix.O_CLOEXEC) // if that fails the file is closed later
+	}
+}
+
 // respond answers a permission event. It reports whether anybody was waiting.
 func (l *Layer) respond(fd int, allow bool) bool {
 	l.groups.RLock()

@@ -16,8 +16,8 @@ var errOther = errors.New("another mount lies over it")
 // plan says what mark a mount gets.
 func (l *Layer) plan(sp *space, line *mountLine, host map[uint64]bool, served bool) *mount {
 	s := sp.subject
-	m := &mount{id: line.id, super: unix.Mkdev(uint32(line.dev>>32), uint32(line.dev)), point: line.point}
-	m.subject = s
+	m := &mount{id: line.id, super: unix.Mkdev(uint32(line.dev>>32), uint32(line.dev))}
+	m.subject, m.root, m.point = s, line.root, line.point
 	m.steady = !isMemory(line.kind)
 	// What this process may not open is denied to whoever wants to: the devices in
 	// /dev, for one.
@@ -56,8 +56,12 @@ func (l *Layer) mark(root int, m, old *mount, line *mountLine) (*mount, error) {
 		return old, nil
 	}
 	m.unique, m.dev = st.Mnt_id, unix.Mkdev(st.Dev_major, st.Dev_minor)
-	if line.point == "/" && line.kind == "overlay" {
-		m.layers(fd, line, l.machine)
+	if line.kind == "overlay" {
+		if whole := l.table.system(m.dev, m.subject); whole != nil && line.point != "/" {
+			m.since, m.steady, m.upper = whole.since, whole.steady, whole.upper
+		} else {
+			m.layers(fd, line, l.machine)
+		}
 	}
 	if old != nil {
 		l.table.drop(map[uint64]*mount{old.unique: old})
@@ -93,17 +97,24 @@ func reach(root int, point string, id uint64) (int, error) {
 	return fd, nil
 }
 
-// layers finds out since when the writable layer of a container has been there, and
-// whether its files have times that can be relied on.
+// layers finds out where the writable layer of an overlay is, and whether its files
+// have times that can be relied on. At the root of a container it also finds out since
+// when; an overlay that a container has made itself has no image's layers.
 func (m *mount) layers(fd int, line *mountLine, machine int) {
 	var st unix.Statx_t
-	if err := statAt(fd, []byte{0}, unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st); err == nil && st.Mask&unix.STATX_BTIME != 0 {
+	if err := statAt(fd, []byte{0}, unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st); err == nil && st.Mask&unix.STATX_BTIME != 0 && line.point == "/" {
 		m.since = nanoseconds(st.Btime)
 	}
 	m.steady = false
 	var fs unix.Statfs_t
-	if upper := line.option("upperdir"); upper != "" && unix.Statfs(fmt.Sprintf("/proc/%d/root%s", machine, upper), &fs) == nil {
+	upper := line.option("upperdir")
+	if upper == "" || line.point != "/" {
+		return
+	}
+	upper = fmt.Sprintf("/proc/%d/root%s", machine, upper)
+	if unix.Statfs(upper, &fs) == nil {
 		m.steady = fs.Type != unix.TMPFS_MAGIC && fs.Type != unix.RAMFS_MAGIC
+		m.upper = upper
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 type mountLine struct {
 	id, parent uint64
 	dev        uint64 // major<<32 | minor
+	root       string // of the mount, in its file system
 	point      string
 	kind       string // of file system
 	options    string // of the file system
@@ -38,6 +39,7 @@ func parseMount(line []byte) (mountLine, error) {
 		return mountLine{}, errMountInfo
 	}
 	m.dev = big<<32 | small
+	m.root = unescape(string(fields[3]))
 	m.point = unescape(string(fields[4]))
 	m.kind = string(super[0])
 	if len(super) > 2 {

@@ -84,20 +84,20 @@ func (j *job) isCode() bool {
 	if err != nil {
 		return false
 	}
-	j.program = p.program
+	j.note(func() { j.program = p.program })
 	file, err := pathOf(j.event.fd)
 	if err != nil {
 		return false
 	}
 	if file == preloadFile {
-		j.kind = touchstone.ExecuteLibrary
+		j.note(func() { j.kind = touchstone.ExecuteLibrary })
 		return true
 	}
 	named := func(a argument) bool {
 		if !p.means(a, file, &j.stamp) {
 			return false
 		}
-		j.kind = a.kind
+		j.note(func() { j.kind = a.kind })
 		return true
 	}
 	if interpreter != "" {

@@ -5,6 +5,7 @@ package fanotify
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,15 @@ type filesystem struct {
 	steady bool
 	// opens: FAN_OPEN_PERM is asked for.
 	opens bool
+	// upper is the writable layer as this process sees it, empty where that is not
+	// known; root and point say which part of the file system is mounted where.
+	upper, root, point string
+}
+
+// inUpper returns where the writable layer has a file of the file system.
+func (f *filesystem) inUpper(path string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(f.point, "/"))
+	return f.root + rest, ok && f.upper != "" && strings.HasPrefix(rest, "/")
 }
 
 // layered reports whether the file has not been changed since its image layer was
@@ -71,7 +81,6 @@ type mount struct {
 	filesystem
 	id, unique uint64 // as mountinfo has it; as statx has it
 	dev, super uint64 // st_dev of its root; of the file system, which btrfs tells apart
-	point      string
 	scope      scope
 	execOnly   bool   // opens are never asked about
 	problem    string // why there is no mark on it
@@ -181,6 +190,16 @@ func (t *table) put(m *mount) {
 		return
 	}
 	t.systems[m.dev] = &m.filesystem
+}
+
+// system returns a file system that is a subject's alone.
+func (t *table) system(dev uint64, s *subject) *filesystem {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if f := t.systems[dev]; f != nil && f.subject == s {
+		return f
+	}
+	return nil
 }
 
 // drop forgets mounts that are gone. A file system is forgotten with its last mount,
