@@ -160,13 +160,13 @@ func flip(target string) error {
 	go func() {
 		defer writer.Done()
 		for i := 0; !done.Load(); i++ {
-			if i%50 == 0 {
-				time.Sleep(50 * time.Millisecond) // nothing is executed while there is a writer
-			}
 			for _, status := range []byte{7, 0} {
 				if f, err := os.OpenFile(target, os.O_WRONLY, 0); err == nil {
 					_, _ = f.WriteAt([]byte{status}, tinyStatus)
 					_ = f.Close()
+				}
+				if i%50 == 0 {
+					time.Sleep(25 * time.Millisecond) // nothing is executed while there is a writer
 				}
 			}
 		}
