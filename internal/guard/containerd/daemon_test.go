@@ -33,6 +33,7 @@ type daemon struct {
 	socket  string
 	process *exec.Cmd
 	log     lockedLog
+	ran     sync.Map // ids
 }
 
 // lockedLog is a buffer that the daemon writes to while the test reads.
@@ -172,6 +173,13 @@ func (d *daemon) remove() {
 		}
 	}
 	_ = os.RemoveAll(d.dir)
+	d.ran.Range(func(id, _ any) bool {
+		groups, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup", "*", "touchstone-test", id.(string)))
+		for _, g := range append(groups, filepath.Join("/sys/fs/cgroup/touchstone-test", id.(string))) {
+			_ = unix.Rmdir(g)
+		}
+		return true
+	})
 }
 
 // shims returns the shims of this containerd, which its end does not end.
@@ -203,6 +211,7 @@ func (d *daemon) ctr(args ...string) string {
 // run starts a container in k8s.io that runs /actor with the words.
 func (d *daemon) run(id string, flags []string, words ...string) {
 	d.t.Helper()
+	d.ran.Store(id, nil)
 	args := append([]string{"-n", "k8s.io", "run", "-d", "--runc-root", filepath.Join(d.dir, "runc"), "--cgroup", "/touchstone-test/" + id}, flags...)
 	d.ctr(append(append(args, testImage, id, "/actor"), words...)...)
 }
@@ -211,6 +220,7 @@ func (d *daemon) run(id string, flags []string, words ...string) {
 // of a container that is never started.
 func (d *daemon) runEdited(id string, edit func(*containersapi.Container, map[string]any), words ...string) {
 	d.t.Helper()
+	d.ran.Store(id, nil)
 	template := id + "-template"
 	d.ctr(append([]string{"-n", "k8s.io", "container", "create", testImage, template, "/actor"}, words...)...)
 	r := d.open()

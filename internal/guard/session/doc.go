@@ -14,8 +14,8 @@
 //
 // In a container: the first process in it that came from outside, and is neither
 // its first process nor the runtime on its way there. In is what is in the
-// container's PID namespace, or its mount namespace, or its control group, in
-// this order; so nsenter is seen whatever it enters. What came through the
+// container's mount namespace, or its PID namespace, or its control group, in this
+// order; so nsenter is seen whichever of them it enters. What came through the
 // runtime is LoginExec, all else LoginNsenter. What comes out of a container onto
 // the host is LoginNsenter of the host.
 //
