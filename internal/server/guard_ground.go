@@ -23,40 +23,50 @@ func (s *Server) guardGround(c *call) (*api.GuardGround, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, since := c.Context(), touchstone.Digest(c.URL.Query().Get("since"))
-	end, look := time.NewTimer(waitGround), time.NewTicker(lookGround)
+	since := touchstone.Digest(c.URL.Query().Get("since"))
+	end := time.NewTimer(waitGround)
 	defer end.Stop()
-	defer look.Stop()
-	var stands standing
 	for {
-		pods, changed, err := s.podsOf(ctx, node)
+		pods, changed, err := s.podsOf(c.Context(), node)
 		if err != nil {
 			return nil, err
 		}
-		if stands, err = s.standing(ctx); err != nil {
+		on, err := s.standing(c.Context())
+		if err != nil {
 			return nil, err
 		}
-		g, err := s.groundOf(ctx, node, stands, pods)
+		g, err := s.groundOf(c.Context(), node, on, pods)
 		if err != nil || g.Version != since {
 			return g, err
 		}
-		same := true
-		for same {
-			select {
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-s.ending:
-				return &api.GuardGround{Version: since, Unchanged: true, At: s.now().UTC(), Node: node}, nil
-			case <-end.C:
-				return &api.GuardGround{Version: since, Unchanged: true, At: s.now().UTC(), Node: node}, nil
-			case <-changed:
-				same = false
-			case <-look.C:
-				now, err := s.standing(ctx)
-				if err != nil {
-					return nil, err
-				}
-				same = now == stands
+		more, err := s.awaitChange(c.Context(), on, changed, end.C)
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			return &api.GuardGround{Version: since, Unchanged: true, At: s.now().UTC(), Node: node}, nil
+		}
+	}
+}
+
+// awaitChange waits until something may be another than it stands, and reports false
+// when that takes too long or the server ends.
+func (s *Server) awaitChange(ctx context.Context, on standing, pods <-chan struct{}, end <-chan time.Time) (bool, error) {
+	look := time.NewTicker(lookGround)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-s.ending:
+			return false, nil
+		case <-end:
+			return false, nil
+		case <-pods:
+			return true, nil
+		case <-look.C:
+			if now, err := s.standing(ctx); err != nil || now != on {
+				return true, err
 			}
 		}
 	}

@@ -20,6 +20,7 @@ func TestTheGateEndToEnd(t *testing.T) {
 		{"a tag points elsewhere between check and run", moved},
 		{"a sidecar is injected", sidecar},
 		{"nobody gets into prod", logins},
+		{"what a guard tells", guards},
 		{"the glass is broken", glass},
 		{"what is better than what runs", improves},
 		{"what must be promoted", promoted},

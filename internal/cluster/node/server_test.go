@@ -127,6 +127,7 @@ func newProcess(t *testing.T, w *world) *process {
 	p.flags = []string{
 		"serve", "--data", p.data, "--rules", rules, "--kubeconfig", p.kubeconfig, "--name", clusterName,
 		"--listen", p.listen, "--webhook-listen", p.webhook, "--insecure-registry", w.r.Host,
+		"--guard-namespace", install.GuardNamespace(install.Name),
 	}
 	return p
 }
