@@ -34,6 +34,8 @@ func (i *installing) flags(f *pflag.FlagSet) {
 	f.StringVar(&i.name, "name", "", "the name of the cluster, as the rules call it")
 	f.StringSliceVar(&i.Namespaces, "only", nil, "only these namespaces, and the system's (default: all)")
 	f.BoolVar(&i.NoPullSecrets, "no-pull-secrets", false, "do not let the server read pull secrets: it then has its own credentials alone")
+	f.BoolVar(&i.Rehydrate, "rehydrate", false, "let the server replace what is old in the cluster, and have it do so (touchstone serve --rehydrate on)")
+	f.BoolVar(&i.RehydrateNodes, "rehydrate-nodes", false, "with --rehydrate: let it drain nodes too, for its --node-hook")
 	f.StringVar(&i.Storage, "storage", "5Gi", "size of the volume for the data")
 	f.StringVar(&i.StorageClass, "storage-class", "", "class of that volume (default: the cluster's)")
 	f.BoolVar(&i.NetworkPolicy, "network-policy", false, "close all ports but the server's")
@@ -112,6 +114,12 @@ func (i *installing) change(ctx context.Context, do func(context.Context) error)
 func (p *program) completeInstall(i *installing) error {
 	if (i.Image == "") == (i.URL == "") {
 		return errors.New("admit install wants --image or --url: a server in the cluster, or one outside")
+	}
+	if i.RehydrateNodes && !i.Rehydrate {
+		return errors.New("--rehydrate-nodes wants --rehydrate")
+	}
+	if i.Rehydrate && i.Image != "" {
+		i.Args = append(i.Args, "--rehydrate", rehydrateOn)
 	}
 	if i.name != "" {
 		i.Args = append(i.Args, "--name", i.name)

@@ -41,6 +41,9 @@ func Manifests(o Options) ([]runtime.Object, error) {
 	if o.Guard {
 		all = append(all, o.guardObjects()...)
 	}
+	if o.Rehydrate {
+		all = append(all, o.rehydrateObjects()...)
+	}
 	all = append(all, o.policies()...)
 	return append(all, o.mutating(), o.validating()), nil
 }
@@ -195,6 +198,7 @@ func serverMissing(ctx context.Context, client kubernetes.Interface, o *Options)
 // Remove takes the gate out: the webhooks first. The data stay, and the namespace
 // that they are in.
 func Remove(ctx context.Context, config *rest.Config, o Options) error {
+	o.Rehydrate, o.RehydrateNodes = true, true
 	o.Image, o.URL, o.NetworkPolicy, o.NoPullSecrets, o.Guard = Name, "", true, false, true // all that any options install
 	objects, err := Manifests(o)
 	if err != nil {

@@ -40,6 +40,8 @@ type Options struct {
 	Storage, StorageClass string
 	// NetworkPolicy closes all ports but the server's, where the cluster enforces it.
 	NetworkPolicy bool
+	// Rehydrate lets the server replace what is old, and RehydrateNodes nodes too.
+	Rehydrate, RehydrateNodes bool
 	// Guard puts a guard on each node, of the image GuardImage; the server's own when
 	// that is empty. GuardServer is where it reaches the server's API: the Service when
 	// empty. GuardSocket is containerd's on the nodes;

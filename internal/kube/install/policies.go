@@ -42,12 +42,22 @@ func (o *Options) policies() []runtime.Object {
 				matched([]admission.OperationType{update}, "batch", "jobs", "cronjobs"),
 			},
 			when: o.isServer(),
-			must: "object.spec == oldObject.spec && object.metadata.?labels == oldObject.metadata.?labels && " +
+			must: o.nudges() + " && object.metadata.?labels == oldObject.metadata.?labels && " +
 				"object.metadata.?ownerReferences == oldObject.metadata.?ownerReferences",
-			message: "the gate only annotates what makes pods",
+			message: "the gate only annotates what makes pods, and replaces the pods where it was installed to",
 		}),
 		o.binding("nudge"),
 	}
+}
+
+// nudges is true where the server's update changes nothing that makes pods, but for
+// what rehydration does where it is installed.
+func (o *Options) nudges() string {
+	const same = "object.spec == oldObject.spec"
+	if !o.Rehydrate {
+		return same
+	}
+	return "(" + same + " || " + replaced() + ")"
 }
 
 func gateLabel(of string) string {
