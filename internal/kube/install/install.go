@@ -113,7 +113,7 @@ func Apply(ctx context.Context, config *rest.Config, o Options) error {
 		return err
 	}
 	last := len(objects) - 2
-	if err := apply(ctx, config, objects[:last]); err != nil {
+	if err := ApplyObjects(ctx, config, objects[:last]); err != nil {
 		return err
 	}
 	if o.Image != "" {
@@ -125,10 +125,11 @@ func Apply(ctx context.Context, config *rest.Config, o Options) error {
 			return err
 		}
 	}
-	return apply(ctx, config, []runtime.Object{o.mutating(), o.validating()})
+	return ApplyObjects(ctx, config, []runtime.Object{o.mutating(), o.validating()})
 }
 
-func apply(ctx context.Context, config *rest.Config, objects []runtime.Object) error {
+// ApplyObjects applies objects as Apply does, in their order.
+func ApplyObjects(ctx context.Context, config *rest.Config, objects []runtime.Object) error {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return err
