@@ -41,6 +41,14 @@ type Told struct {
 	Deadline time.Time `json:"deadline,omitzero"`
 }
 
+// ReadTold reads the body of an entry of Kind.
+func ReadTold(body []byte) (t Told, err error) {
+	if err := json.Unmarshal(body, &t); err != nil {
+		return t, fmt.Errorf("reading what was told of a rehydration: %w", err)
+	}
+	return t, nil
+}
+
 // What has happened.
 type What string
 

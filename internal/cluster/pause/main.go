@@ -4,13 +4,18 @@
 //
 //	pause say WORDS…   prints the words
 //	pause fail         ends with code 1
+//	pause serve        answers HTTP at port 8080, and for five seconds more once it
+//	                   is told to stop, as what others call should
 package main
 
 import (
+	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -21,6 +26,9 @@ func main() {
 			return
 		case "fail":
 			os.Exit(1)
+		case "serve":
+			serve()
+			return
 		}
 	}
 	told := make(chan os.Signal, 8)
@@ -35,5 +43,21 @@ func main() {
 				break
 			}
 		}
+	}
+}
+
+func serve() {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGINT, syscall.SIGTERM)
+	server := &http.Server{Addr: ":8080", ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "here")
+	})}
+	go func() {
+		<-told
+		time.Sleep(5 * time.Second)
+		_ = server.Close() // nobody calls any more
+	}()
+	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+		os.Exit(1)
 	}
 }
