@@ -35,7 +35,7 @@ func floors() [][]string {
 		{"artifact", "blob", "gosym", "packed", "pin", "record", "rules", "makeimage", "wholefile", "unprivileged"},
 		{"manifest", "sqlite", "cluster"},
 		{"inspect", "advisory", "golden", "storetest"},
-		{"gate", "report", "drift"},
+		{"gate", "report", "drift", "rehydrate"},
 		{"release", "kube"},
 		{"api"},
 		{"server"},
@@ -92,7 +92,7 @@ func TestLowerFloorsStayApart(t *testing.T) {
 }
 
 func TestOnlyTheKubeRoomLinksKubernetes(t *testing.T) {
-	for _, p := range deps(t, "./internal/gate", "./internal/release", "./internal/api", "./internal/server", "./internal/sqlite") {
+	for _, p := range deps(t, "./internal/gate", "./internal/release", "./internal/api", "./internal/server", "./internal/sqlite", "./internal/rehydrate") {
 		if strings.HasPrefix(p, "k8s.io/") || strings.HasPrefix(p, "sigs.k8s.io/") {
 			t.Errorf("a room besides kube reaches %s", p)
 		}
