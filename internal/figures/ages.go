@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	crowd    = 100_000
+	workloads    = 100_000
 	mostPlan = time.Second
 	mostMind = 200 << 20 // bytes
 	uneven   = 0.2
@@ -81,7 +81,7 @@ func play(name string, began time.Time, f *rehydrate.Fleet, l rehydrate.Limits, 
 			late++
 		}
 	}
-	even := float64(crowd) / open.Hours()
+	even := float64(workloads) / open.Hours()
 	worst, n := 0.0, 0
 	for at := began.Add(8 * 24 * time.Hour); at.Before(began.Add(days * 24 * time.Hour)); at = at.Add(time.Hour) {
 		if shut, _, _ := hours.Shut(at); shut {
@@ -129,7 +129,7 @@ func over(all []rehydrate.Due, memory map[rehydrate.Identity]*rehydrate.Memory, 
 func fleet(began time.Time, hours *rehydrate.Hours) *rehydrate.Fleet {
 	p := &rehydrate.Policy{After: 7 * 24 * time.Hour, Deadline: 14 * 24 * time.Hour, Hours: hours}
 	f := &rehydrate.Fleet{Allowed: map[string]int{}}
-	for i := range crowd {
+	for i := range workloads {
 		ns := fmt.Sprintf("ns-%d", i%500)
 		guard := fmt.Sprintf("%s/pdb-%d", ns, i/1000)
 		f.Allowed[guard] = 1
