@@ -3,8 +3,8 @@
 // The second half are the benchmarks beside the code.
 //
 // A ratio is the median over pairs of runs that follow each other, because the
-// speed of a machine drifts. Arguments choose from reading, door, record and ages; all
-// of them without any.
+// speed of a machine drifts. Arguments choose from reading, door, record, ages and
+// guard; all of them without any.
 package main
 
 import (
@@ -46,7 +46,7 @@ func run(ctx context.Context, which []string, out io.Writer) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, string, io.Writer) error
-	}{{"reading", reading}, {"door", atTheDoor}, {"record", theRecord}, {"ages", ages}} {
+	}{{"reading", reading}, {"door", atTheDoor}, {"record", theRecord}, {"ages", ages}, {"guard", theGuard}} {
 		if len(which) > 0 && !slices.Contains(which, part.name) {
 			continue
 		}
