@@ -38,7 +38,7 @@ func floors() [][]string {
 		{"gate", "report", "drift", "rehydrate"},
 		{"release", "kube"},
 		{"api"},
-		{"server"},
+		{"server", "guard"},
 		{"cli", "demo", "figures", "ownimage", "trial"},
 	}
 }
@@ -92,9 +92,27 @@ func TestLowerFloorsStayApart(t *testing.T) {
 }
 
 func TestOnlyTheKubeRoomLinksKubernetes(t *testing.T) {
-	for _, p := range deps(t, "./internal/gate", "./internal/release", "./internal/api", "./internal/server", "./internal/sqlite", "./internal/rehydrate") {
+	for _, p := range deps(t, "./internal/gate", "./internal/release", "./internal/api", "./internal/server", "./internal/sqlite", "./internal/guard/...", "./internal/drift", "./internal/rehydrate") {
 		if strings.HasPrefix(p, "k8s.io/") || strings.HasPrefix(p, "sigs.k8s.io/") {
 			t.Errorf("a room besides kube reaches %s", p)
+		}
+	}
+}
+
+// What the guard sees with: each of these rooms knows nothing of the others, and the
+// guard alone puts them together.
+func TestTheGuardsRoomsDoNotKnowEachOther(t *testing.T) {
+	eyes := []string{"guard/bpf", "guard/fanotify", "guard/containerd", "guard/session", "drift"}
+	for _, eye := range eyes {
+		for _, p := range deps(t, "./internal/"+eye) {
+			for _, other := range append(slices.Clone(eyes), "guard", "gate") {
+				if other != eye && p == module+"/internal/"+other {
+					t.Errorf("internal/%s reaches internal/%s", eye, other)
+				}
+			}
+			if eye != "guard/bpf" && strings.HasPrefix(p, "github.com/cilium/ebpf") {
+				t.Errorf("internal/%s reaches %s", eye, p)
+			}
 		}
 	}
 }
