@@ -43,7 +43,7 @@ func (n *guarded) crowded(ctx context.Context, ids []string) ([]line, error) {
 	}
 	defer n.unpin()
 	defer g.stop()
-	if err := g.watches(ctx, crowd, twoMinutes); err != nil {
+	if err := g.watches(ctx, crowd); err != nil {
 		return nil, err
 	}
 	all := time.Since(begun)
@@ -78,7 +78,7 @@ func (n *guarded) knownSoon(ctx context.Context, ids []string) ([]line, error) {
 	if err := n.start(ctx, ids[:first]); err != nil {
 		return nil, err
 	}
-	if err := g.watches(ctx, first, twoMinutes); err != nil {
+	if err := g.watches(ctx, first); err != nil {
 		return nil, err
 	}
 	before, err := g.metrics(ctx)
@@ -88,7 +88,7 @@ func (n *guarded) knownSoon(ctx context.Context, ids []string) ([]line, error) {
 	if err := n.start(ctx, ids[first:]); err != nil {
 		return nil, err
 	}
-	if err := g.watches(ctx, crowd, twoMinutes); err != nil {
+	if err := g.watches(ctx, crowd); err != nil {
 		return nil, err
 	}
 	now, err := g.metrics(ctx)

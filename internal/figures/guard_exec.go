@@ -74,7 +74,7 @@ func (n *guarded) guardedExecTime(ctx context.Context, id string, args []string)
 	}
 	defer n.unpin()
 	defer g.stop()
-	if err := g.watches(ctx, 1, twoMinutes); err != nil {
+	if err := g.watches(ctx, 1); err != nil {
 		return 0, err
 	}
 	if _, err := n.execTime(ctx, id); err != nil { // the first is verified
@@ -115,7 +115,7 @@ func (n *guarded) stormed(ctx context.Context, id, what string, execs int, args 
 	}
 	defer n.unpin()
 	defer g.stop()
-	if err := g.watches(ctx, 1, twoMinutes); err != nil {
+	if err := g.watches(ctx, 1); err != nil {
 		return nil, err
 	}
 	said, err := n.act(ctx, id, "storm", strconv.Itoa(execs), "8")

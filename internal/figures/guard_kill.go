@@ -32,7 +32,7 @@ func (n *guarded) kills(ctx context.Context) ([]line, error) {
 	if err := n.start(ctx, ids); err != nil {
 		return nil, err
 	}
-	if err := g.watches(ctx, killed, twoMinutes); err != nil {
+	if err := g.watches(ctx, killed); err != nil {
 		return nil, err
 	}
 	for _, id := range ids {

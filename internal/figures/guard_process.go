@@ -103,8 +103,8 @@ func (g *guarding) stop() {
 }
 
 // watches waits until the guard knows what so many containers hold.
-func (g *guarding) watches(ctx context.Context, containers int, limit time.Duration) error {
-	return waitFor(ctx, limit, fmt.Sprintf("%d containers are known", containers), func() bool {
+func (g *guarding) watches(ctx context.Context, containers int) error {
+	return waitFor(ctx, twoMinutes, fmt.Sprintf("%d containers are known", containers), func() bool {
 		st, err := g.local.Status(ctx)
 		return err == nil && manifests(st) >= containers
 	})

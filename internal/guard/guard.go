@@ -320,8 +320,19 @@ func (g *Guard) runRepeats(ctx context.Context) error {
 			return nil
 		case <-every.C:
 			g.flushRepeats(false)
+			g.tellUnsent()
 		}
 	}
+}
+
+// tellUnsent says how many events went before a server had them.
+func (g *Guard) tellUnsent() {
+	n := g.journal.takeLost()
+	if n == 0 || g.c.Server == nil {
+		return
+	}
+	g.figures.lost.WithLabelValues("unsent").Add(float64(n))
+	g.trouble(fmt.Sprintf("%d events went before the server had them: the journal was full", n))
 }
 
 func (g *Guard) flushRepeats(all bool) {

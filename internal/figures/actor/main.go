@@ -19,7 +19,8 @@ import (
 )
 
 func main() {
-	what := append(os.Args[1:], "", "", "")
+	what := [3]string{}
+	copy(what[:], os.Args[1:])
 	var err error
 	switch what[0] {
 	case "time":
