@@ -109,7 +109,7 @@ func (p *program) guard(ctx context.Context, flags *guarding) error {
 			if err != nil {
 				return outside(err)
 			}
-			defer runtime.Close()
+			defer func() { _ = runtime.Close() }() // it was only asked
 			c.Runtime = runtime
 		}
 		return outside(guard.Run(ctx, c))

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	workloads    = 100_000
-	mostPlan = time.Second
-	mostMind = 200 << 20 // bytes
-	uneven   = 0.2
+	workloads = 100_000
+	mostPlan  = time.Second
+	mostMind  = 200 << 20 // bytes
+	uneven    = 0.2
 )
 
 // ages measures a plan over many workloads, and a simulated month of them: all

@@ -1,13 +1,9 @@
 package guard
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -87,7 +83,7 @@ func (g *Guard) look(s *subject, e *bpf.Event) (x *touchstone.Execution, known b
 	if !im.contents.HasSize(e.File.Size) {
 		return x, false
 	}
-	f, err := openHeld(e)
+	f, err := e.Open()
 	if err != nil {
 		x.Unjudged = err.Error()
 		return x, false
@@ -115,33 +111,6 @@ func (g *Guard) look(s *subject, e *bpf.Event) (x *touchstone.Execution, known b
 	x.SHA256 = touchstone.NewDigest(sum[:])
 	_, known = im.contents.Has(e.File.Size, sum)
 	return x, known
-}
-
-// openHeld opens the file that is mapped in a held process, and no other.
-func openHeld(e *bpf.Event) (*os.File, error) {
-	proc := filepath.Join("/proc", strconv.Itoa(e.Process.PID))
-	if e.Part == bpf.Program {
-		return os.OpenFile(proc+"/exe", os.O_RDONLY|unix.O_NONBLOCK, 0)
-	}
-	maps, err := os.Open(proc + "/maps")
-	if err != nil {
-		return nil, err
-	}
-	defer maps.Close()
-	lines := bufio.NewScanner(maps)
-	lines.Buffer(make([]byte, 0, 8<<10), 64<<10)
-	for lines.Scan() {
-		span, _, _, ok := executableMapping(lines.Text())
-		if !ok {
-			continue
-		}
-		path := proc + "/map_files/" + span
-		var st unix.Stat_t
-		if unix.Stat(path, &st) == nil && st.Ino == e.File.Ino && st.Size == e.File.Size {
-			return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-		}
-	}
-	return nil, errors.New("the file is no longer mapped")
 }
 
 // kernelVerdict tells of what the kernel has done, or let be, by itself.

@@ -318,8 +318,8 @@ func (g *Guard) settleKernel() {
 	}
 }
 
-// resume judges what an earlier guard's programs have stopped and nobody has let go
-// on.
+// resume judges what was held when an earlier guard ended, and what its programs have
+// stopped and nobody has let go on.
 func (g *Guard) resume(s *subject) {
 	im := s.image.Load()
 	for _, pid := range g.processes(s) {
