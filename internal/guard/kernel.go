@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -12,8 +13,26 @@ import (
 	"touchstone.dev/touchstone/internal/inspect/secrets"
 )
 
+// takenOverWithin is how long what the kernel tells waits for the containers that an
+// earlier guard has watched.
+const takenOverWithin = 5 * time.Second
+
+// awaitTakenOver waits until they are known here: the kernel has told of them since
+// that guard has ended, and what is told of nobody is lost.
+func (g *Guard) awaitTakenOver(ctx context.Context) {
+	if len(g.layers.adopted) == 0 || g.c.Runtime == nil {
+		return
+	}
+	for deadline := time.Now().Add(takenOverWithin); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		if g.synced.Load() && g.allWatched() {
+			return
+		}
+	}
+}
+
 // followKernel handles what the kernel's layer tells, until the context ends.
 func (g *Guard) followKernel(ctx context.Context) {
+	g.awaitTakenOver(ctx)
 	holding := make(chan struct{}, 8) // how many held processes are looked at at once
 	for e, err := range g.layers.bpf.Events(ctx) {
 		if err != nil {

@@ -304,7 +304,7 @@ const settleWithin = time.Minute
 // everything that runs is watched anew.
 func (g *Guard) settleKernel() {
 	for deadline := time.Now().Add(settleWithin); time.Now().Before(deadline) && g.ctx.Err() == nil; {
-		if !slices.ContainsFunc(g.all(), func(s *subject) bool { return !s.watched.Load() && !s.gone.Load() }) {
+		if g.allWatched() {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -316,6 +316,11 @@ func (g *Guard) settleKernel() {
 	for _, s := range g.all() {
 		g.resume(s)
 	}
+}
+
+// allWatched reports whether the layers see everything that is known to run.
+func (g *Guard) allWatched() bool {
+	return !slices.ContainsFunc(g.all(), func(s *subject) bool { return !s.watched.Load() && !s.gone.Load() })
 }
 
 // resume judges what was held when an earlier guard ended, and what its programs have
