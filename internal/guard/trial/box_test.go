@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -63,6 +64,13 @@ func newSmallBox(t testing.TB, flags ...string) *box {
 
 func startBox(t testing.TB, image string, flags []string, first ...string) *box {
 	t.Helper()
+	return startBoxAs(t, image, flags, nil, first...)
+}
+
+// startBoxAs starts a box, with a command that it runs first; edit may change the
+// container before it starts.
+func startBoxAs(t testing.TB, image string, flags []string, edit func(testing.TB, string), first ...string) *box {
+	t.Helper()
 	b := &box{t: t, id: "box-" + strconv.FormatInt(boxes.Add(1), 10)}
 	b.folder, b.volume = filepath.Join(node.dir, b.id), filepath.Join(node.dir, b.id+"-volume")
 	for _, dir := range []string{b.folder, b.volume} {
@@ -70,16 +78,30 @@ func startBox(t testing.TB, image string, flags []string, first ...string) *box 
 			t.Fatal(err)
 		}
 	}
+	// What is not in the image lies in the volume from the start.
+	if out, err := exec.Command(filepath.Join(node.dir, "actor"), "tiny", filepath.Join(b.volume, "unknown"), strconv.Itoa(ranUnknown)).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	args := []string{
-		"run", "-d", "--runc-root", filepath.Join(node.dir, "runc"), "--cgroup", "/touchstone-trial/" + b.id,
 		"--mount", "type=bind,src=" + b.folder + ",dst=/order,options=rbind:rw",
 		"--mount", "type=bind,src=" + b.volume + ",dst=/volume,options=rbind:rw",
 		"--mount", "type=tmpfs,src=tmpfs,dst=/shm,options=mode=1777:size=64m",
 	}
 	args = append(append(args, flags...), image, b.id, "/actor", "init", "/order/sock")
+	args = append(args, first...)
 	t.Cleanup(b.remove)
-	if _, err := node.ctr(append(args, first...)...); err != nil {
-		t.Fatal(err)
+	if edit == nil {
+		if _, err := node.ctr(append([]string{"run", "-d", "--runc-root", filepath.Join(node.dir, "runc"), "--cgroup", "/touchstone-trial/" + b.id}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		if _, err := node.ctr(append([]string{"container", "create"}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+		edit(t, b.id)
+		if _, err := node.ctr("task", "start", "-d", b.id); err != nil {
+			t.Fatal(err)
+		}
 	}
 	within(t, 30*time.Second, b.id+" takes orders", func() bool {
 		_, err := os.Stat(filepath.Join(b.folder, "sock"))

@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
+	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/guard"
 	"touchstone.dev/touchstone/internal/guard/containerd"
 )
@@ -73,5 +75,70 @@ func end(command *exec.Cmd) {
 	if command.ProcessState == nil {
 		_ = command.Process.Kill()
 		_ = command.Wait()
+	}
+}
+
+// A guard that is killed leaves enforcement in place: nothing unknown runs while it is
+// away, and the next one takes over, however often. Nothing is left standing.
+func TestKilled(t *testing.T) {
+	for _, mode := range []struct {
+		name    string
+		without []string
+		sig     os.Signal
+	}{
+		{"both, killed", nil, os.Kill}, {"bpf, killed", []string{"fanotify"}, os.Kill}, {"both, upgraded", nil, os.Interrupt},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			b := newSmallBox(t)
+			g, _ := prepareGuard(t, strict)
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("the guards said\n%s", g.log.String())
+				}
+			})
+			first := g.spawn(t, mode.without...)
+			g.watches(b, touchstone.EffectBlock)
+			const tries = 1500
+			result := make(chan outcome, 1)
+			known := make(chan outcome, 1)
+			go func() {
+				result <- b.order(order{Args: []string{"/actor", "storm", "8", strconv.Itoa(tries), "/volume/unknown"}, Within: 2 * time.Minute})
+			}()
+			go func() {
+				known <- b.order(order{Args: []string{"/actor", "storm", "1", "300", "/bin/known"}, Within: 2 * time.Minute})
+			}()
+			now := first
+			for range 3 {
+				within(t, 30*time.Second, "something was stopped", func() bool { return len(g.status().Last) > 0 })
+				if err := now.Process.Signal(mode.sig); err != nil {
+					t.Fatal(err)
+				}
+				_ = now.Wait()
+				now = g.spawn(t, mode.without...)
+			}
+			if c := countsOf(t, <-result); c.ran != 0 || c.refused+c.killed != tries {
+				t.Errorf("unknown: %+v", c)
+			}
+			if c := countsOf(t, <-known); c.ran != 300 {
+				t.Errorf("known: %+v, want 300 to run", c)
+			}
+			g.watches(b, touchstone.EffectBlock)
+			within(t, 20*time.Second, "nothing stands still", func() bool {
+				for _, pid := range b.pids() {
+					if state(pid) == 'T' {
+						return false
+					}
+				}
+				return true
+			})
+			// What is let be without a guard is what was known before.
+			end(now)
+			if o := b.do("/bin/known"); o.Code != knownRan {
+				t.Errorf("known, without a guard: %s", o)
+			}
+			if o := b.do("/volume/unknown"); o.Code == ranUnknown {
+				t.Errorf("unknown, without a guard: %s", o)
+			}
+		})
 	}
 }
