@@ -100,7 +100,16 @@ func (p *program) rehydrate(ctx context.Context, a *ages, args []string) error {
 		return err
 	}
 	return p.withGate(t, func(g *gate.Gate) error {
-		store, err := p.ownRecord(ctx)
+		folder := filepath.Join(p.settings.data, "rehydrate")
+		if a.dryRun { // one that runs has the other, and nothing is to be kept
+			scratch, err := os.MkdirTemp("", "touchstone-rehydrate-")
+			if err != nil {
+				return outside(err)
+			}
+			defer func() { _ = os.RemoveAll(scratch) }()
+			folder = scratch
+		}
+		store, err := p.ownRecord(ctx, folder)
 		if err != nil {
 			return outside(err)
 		}
@@ -122,8 +131,7 @@ func (p *program) rehydrate(ctx context.Context, a *ages, args []string) error {
 }
 
 // ownRecord is the record of a controller that runs alone.
-func (p *program) ownRecord(ctx context.Context) (*sqlite.Store, error) {
-	folder := filepath.Join(p.settings.data, "rehydrate")
+func (p *program) ownRecord(ctx context.Context, folder string) (*sqlite.Store, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of the record: %w", err)
 	}
@@ -193,7 +201,7 @@ func (p *program) showDue(ctx context.Context, a *ages, l *looked, args []string
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- together(ctx, l.background[max(len(l.background)-1, 0):]...) }()
-	defer func() { stop(); <-ended }()
+	defer func() { stop(); _ = <-ended }() // what ended it is known
 	fleet, limits, err := awaitFleet(ctx, l.runs)
 	if err != nil {
 		return err
@@ -224,7 +232,7 @@ func (p *program) showDue(ctx context.Context, a *ages, l *looked, args []string
 	if len(args) > 0 {
 		return nil
 	}
-	fmt.Fprintf(p.stdout, "\n%d workloads run; %d of them are shown here%s\n", len(all), shown, orHint(shown < len(all), " (--all shows the others)"))
+	fmt.Fprintf(p.stdout, "\n%d of %d workloads are shown here%s\n", shown, len(all), orHint(shown < len(all), " (--all shows the others)"))
 	days := rehydrate.Ahead{}.Play(now, now.Add(time.Duration(a.days)*24*time.Hour), fleet, nil, limits)
 	showDays(p.stdout, days)
 	return nil

@@ -184,7 +184,8 @@ func TestNoStepIsRepeatedOrLost(t *testing.T) {
 		open()
 		tick := func(i int) {
 			defer func() {
-				if v := recover(); v == errCrash { // its memory is gone with it
+				v := recover()
+				if err, ok := v.(error); ok && errors.Is(err, errCrash) { // its memory is gone with it
 					all, stores, leads = slices.Delete(all, i, i+1), slices.Delete(stores, i, i+1), slices.Delete(leads, i, i+1)
 					open()
 				} else if v != nil {
