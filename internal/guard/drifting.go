@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -238,6 +239,7 @@ func (g *Guard) newScanners(s *subject) ([]*drift.Scanner, error) {
 		return g.hostScanners(s, config)
 	}
 	c := s.container
+	config.UIDs, config.GIDs = idRanges(c.Init.PID, "uid_map"), idRanges(c.Init.PID, "gid_map")
 	for _, m := range c.Spec.Mounts {
 		config.MountPoints = append(config.MountPoints, m.Destination)
 	}
@@ -265,6 +267,23 @@ func (g *Guard) newScanners(s *subject) ([]*drift.Scanner, error) {
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// idRanges reads how a process's user namespace maps the owners of files
+// (user_namespaces(7)); none where it is the machine's own.
+func idRanges(pid int, name string) []drift.IDRange {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+	if err != nil {
+		return nil
+	}
+	var out []drift.IDRange
+	for line := range strings.Lines(string(data)) {
+		var r drift.IDRange
+		if _, err := fmt.Sscan(line, &r.Inside, &r.Outside, &r.Length); err == nil && r.Inside != r.Outside {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 func (g *Guard) driftConfig(s *subject, im *image) drift.Config {

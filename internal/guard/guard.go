@@ -227,6 +227,12 @@ func (g *Guard) followGround(ctx context.Context) error {
 		g.groundProblem.Store(nil)
 		g.ground.Store(next)
 		g.probation.setDays(next.Rules.Guard.DryRun)
+		if next.Rules.Version != last.Rules.Version {
+			// What may be written to, and what a change means, may be another now.
+			for _, s := range g.all() {
+				s.drift.close()
+			}
+		}
 		if next.Rules != last.Rules || next.WaiversDigest != last.WaiversDigest || next.Pods != nil {
 			g.settleAll(next)
 		}

@@ -44,6 +44,9 @@ func (g *Guard) judge(s *subject, q touchstone.Question) judgement {
 	return j
 }
 
+// placedWithin is how long a cluster may take to tell of a pod that has started.
+const placedWithin = 30 * time.Second
+
 // temper makes the action milder than the rules ask for where the namespace is only
 // reported on, and where a rule that kills was not watched for long enough.
 func (g *Guard) temper(j *judgement, s *subject, place *touchstone.Place, ground *Ground, now time.Time) {
@@ -52,6 +55,15 @@ func (g *Guard) temper(j *judgement, s *subject, place *touchstone.Place, ground
 	}
 	if namespace := s.who().Namespace; namespace != "" && ground.Reported[namespace] {
 		j.action, j.milder = touchstone.EffectAlert, "the rules are not enforced in namespace "+namespace+" yet"
+		return
+	}
+	s.mu.Lock()
+	unplaced := s.unplaced
+	s.mu.Unlock()
+	// A place that only its namespace's name tells may be a stricter one than it is.
+	if over := s.started.Add(placedWithin); unplaced && now.Before(over) {
+		j.until = sooner(j.until, over)
+		j.action, j.milder = touchstone.EffectAlert, "the cluster has not told of its pod yet, so its place is not certain"
 		return
 	}
 	if j.asked != touchstone.EffectKill || g.c.KillNow {

@@ -92,6 +92,10 @@ func (g *Guard) takeAway(s *subject, e *touchstone.RuntimeEvent, copy string) {
 		step(touchstone.DeedStopped, "", errors.New("a machine is never stopped: its process or login was"))
 		return
 	}
+	if s.own {
+		step(touchstone.DeedStopped, "", errors.New("the guard does not stop itself"))
+		return
+	}
 	if !s.stopping.CompareAndSwap(false, true) {
 		step(touchstone.DeedStopped, "runtime", errors.New("it is being stopped already"))
 		return

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"touchstone.dev/touchstone/internal/guard/containerd"
@@ -62,6 +63,7 @@ func (g *Guard) appeared(c containerd.Container, begun bool) {
 	}
 	s := newSubject(g.layers.idFor(c.Init.PID), c)
 	s.begun.Store(begun)
+	s.own = runsHere(c.Cgroup)
 	g.subjects[s.id], g.byLife[key] = s, s
 	if c.Cgroup != "" && c.Cgroup != "/" {
 		g.byGroup[c.Cgroup] = s
@@ -77,6 +79,20 @@ func (g *Guard) appeared(c containerd.Container, begun bool) {
 		}
 		g.begin(s)
 	})
+}
+
+// runsHere reports whether this process is in the control group.
+func runsHere(group string) bool {
+	data, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil || group == "" || group == "/" {
+		return false
+	}
+	for line := range strings.Lines(string(data)) {
+		if _, path, ok := strings.Cut(strings.TrimSpace(line), ":/"); ok && ("/"+path == group || strings.HasPrefix("/"+path, group+"/")) {
+			return true
+		}
+	}
+	return false
 }
 
 // begin watches a subject with every layer, and finds what it holds.

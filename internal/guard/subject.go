@@ -14,6 +14,7 @@ import (
 type subject struct {
 	id        uint64 // given once, never again while the guard runs
 	host      bool
+	own       bool                  // the guard runs in it
 	container *containerd.Container // nil for the host
 	started   time.Time
 
@@ -33,6 +34,7 @@ type subject struct {
 	running  touchstone.Running
 	artifact touchstone.Artifact
 	place    touchstone.Place
+	unplaced bool       // the cluster has not told of its pod yet
 	debug    bool       // an ephemeral container: being in it is a login
 	declared [][]string // commands of its probes and hooks
 	policy   policy     // what the layers were told
@@ -99,6 +101,7 @@ func (s *subject) settle(ground *Ground, node string) {
 	}
 	place, pod := ground.place(s.running.Namespace, s.running.PodUID, node)
 	s.place, s.declared, s.debug = place, nil, false
+	s.unplaced = pod == nil && ground.Pods != nil && s.running.PodUID != ""
 	if pod == nil {
 		return
 	}
