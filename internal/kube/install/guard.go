@@ -108,6 +108,7 @@ func guardCapabilities() []corev1.Capability {
 		"PERFMON",         // attaches them to tracepoints
 		"SYS_PTRACE",      // looks at the programs, roots and mounts of others (/proc/PID/exe, root, ns)
 		"DAC_READ_SEARCH", // reads files of containers, whoever owns them; opens what an event names by its handle
+		"LEASE",           // keeps writers away from a file while it is judged
 		"KILL",            // ends processes of any user
 		"SYS_RESOURCE",    // holds more descriptors and locked memory than a pod has, and is last to be killed for want of memory
 	}

@@ -332,7 +332,7 @@ func TestWhatAGuardMay(t *testing.T) {
 	if *spec.AutomountServiceAccountToken || spec.HostNetwork || spec.HostIPC || !spec.HostPID || *one.SecurityContext.Privileged || !*one.SecurityContext.ReadOnlyRootFilesystem {
 		t.Errorf("%+v", spec)
 	}
-	want := []corev1.Capability{"BPF", "DAC_READ_SEARCH", "KILL", "PERFMON", "SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE"}
+	want := []corev1.Capability{"BPF", "DAC_READ_SEARCH", "KILL", "LEASE", "PERFMON", "SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE"}
 	if got := slices.Sorted(slices.Values(one.SecurityContext.Capabilities.Add)); !slices.Equal(got, want) || !slices.Equal(one.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 		t.Errorf("it has %v, want %v", got, want)
 	}
