@@ -91,9 +91,10 @@ type Controller struct {
 	memory map[Identity]*kept
 	turn   uint64 // of the fact of the same name; zero where there is none
 	asked  map[Identity]Follower
-	last   time.Time // of the last tick
-	calm   time.Time // until when nothing is begun
-	dued   []Due     // of the last plan
+	rests  map[Identity]time.Time // when what was replaced lately was
+	last   time.Time              // of the last tick
+	calm   time.Time              // until when nothing is begun
+	dued   []Due                  // of the last plan
 	*Metrics
 }
 
@@ -120,7 +121,7 @@ func New(c Config) *Controller {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Controller{c: c, log: c.Log, asked: map[Identity]Follower{}, Metrics: newMetrics(c.Now)}
+	return &Controller{c: c, log: c.Log, asked: map[Identity]Follower{}, rests: map[Identity]time.Time{}, Metrics: newMetrics(c.Now)}
 }
 
 // Run replaces what is due until the context ends. What is under way then goes on by
@@ -188,7 +189,7 @@ func (c *Controller) watchClock(now time.Time) {
 func (c *Controller) plan(ctx context.Context, now time.Time, f *Fleet, l Limits) error {
 	const rounds = 50 // of asking: each settles as many as the budgets have room for
 	c.recall(now, f)
-	memory := c.memories()
+	memory := c.memories(now)
 	var all []Due
 	for range rounds {
 		all = Plan(now, f, memory, l)
@@ -216,10 +217,21 @@ func (c *Controller) plan(ctx context.Context, now time.Time, f *Fleet, l Limits
 // Dues returns the last plan.
 func (c *Controller) Dues() []Due { return c.dued }
 
-func (c *Controller) memories() map[Identity]*Memory {
+func (c *Controller) memories(now time.Time) map[Identity]*Memory {
 	out := make(map[Identity]*Memory, len(c.memory))
 	for i, k := range c.memory {
 		out[i] = &k.Memory
+	}
+	for i, at := range c.rests {
+		switch {
+		case now.Sub(at) >= rest || at.After(now):
+			delete(c.rests, i)
+		case out[i] == nil:
+			out[i] = &Memory{Rested: at}
+		default:
+			m := *out[i]
+			m.Rested, out[i] = at, &m
+		}
 	}
 	return out
 }

@@ -34,7 +34,7 @@ func (d *Due) Line(now time.Time, show func(time.Time) string) string {
 	case Stop:
 		say("is made to end now: nothing may follow it, and the rules say stop")
 	}
-	if d.Hold != HoldNone && (!d.At.After(now) || d.Hold == HoldStep) {
+	if d.Hold != HoldNone && (!d.At.After(now) || d.Hold == HoldStep || d.Hold == HoldRest) {
 		say("%s", d.held(show))
 	}
 	if !d.Hard.IsZero() && d.Do != Replace && now.Before(d.Hard) {
@@ -82,6 +82,8 @@ func (d *Due) held(show func(time.Time) string) string {
 	switch d.Hold {
 	case HoldStep:
 		return "is being replaced"
+	case HoldRest:
+		return "was replaced just now"
 	case HoldUnknown:
 		return "nobody knows since when it runs"
 	case HoldStuck:

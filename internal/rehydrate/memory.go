@@ -16,6 +16,9 @@ type Memory struct {
 	Problem  string    `json:"problem,omitempty"`
 	// Told is what its owner was told last, so that nothing is told twice.
 	Told string `json:"told,omitempty"`
+	// Rested is when a replacement has ended. What is told of what runs may be a
+	// moment old, so that the old one seems to be there still.
+	Rested time.Time `json:"-"`
 	// Stopped is when it was made to end, because nothing may follow it.
 	Stopped time.Time `json:"stopped,omitzero"`
 }

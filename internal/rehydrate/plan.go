@@ -34,6 +34,7 @@ type Hold string
 const (
 	HoldNone     Hold = ""
 	HoldStep     Hold = "under way"
+	HoldRest     Hold = "just replaced"
 	HoldUnknown  Hold = "unknown age"
 	HoldStuck    Hold = "cannot be replaced"
 	HoldBare     Hold = "bare pod"
@@ -114,10 +115,15 @@ func (p *planning) look(d *Due, w *Workload) {
 	switch {
 	case m != nil && m.Step != nil:
 		d.Hold = HoldStep
+	case m != nil && !m.Rested.IsZero() && p.now.Sub(m.Rested) < rest && !m.Rested.After(p.now):
+		d.Hold, d.Until = HoldRest, m.Rested.Add(rest)
 	case w.Started.IsZero():
 		d.Hold = HoldUnknown
 	}
 }
+
+// rest is how long after a replacement has ended none is begun of the same.
+const rest = time.Minute
 
 // margin is how much earlier than it must a deadline is announced, so that the
 // announcement is old enough when it comes.

@@ -287,6 +287,7 @@ func (c *Controller) settle(ctx context.Context, i Identity, m Memory, now time.
 		return err
 	}
 	delete(c.asked, i)
+	c.rests[i] = now
 	c.replaced(step, took)
 	return nil
 }

@@ -2,6 +2,7 @@ package roll_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -125,7 +126,7 @@ func keptBy(m metav1.ObjectMeta, kind string, by *metav1.ObjectMeta) metav1.Obje
 func pod(t *testing.T, c *cluster.Cluster, ns, name, kind string, by *metav1.ObjectMeta) *corev1.Pod {
 	t.Helper()
 	p := cluster.Pod(ns, name, "registry.example/shop/cart:1.4")
-	p.Labels, p.Spec.NodeName = cluster.Labels("cart"), "node1"
+	p.Labels, p.Spec.NodeName, p.Spec.Containers[0].Name = cluster.Labels("cart"), "node1", "cart"
 	if by != nil {
 		p.ObjectMeta = keptBy(p.ObjectMeta, kind, by)
 	}
@@ -133,7 +134,7 @@ func pod(t *testing.T, c *cluster.Cluster, ns, name, kind string, by *metav1.Obj
 	check(t, err)
 	p.Status = corev1.PodStatus{
 		Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
-		ContainerStatuses: []corev1.ContainerStatus{{Name: name, Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(noon())}}}},
+		ContainerStatuses: []corev1.ContainerStatus{{Name: "cart", Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(noon())}}}},
 	}
 	p, err = c.Client().CoreV1().Pods(ns).UpdateStatus(t.Context(), p, metav1.UpdateOptions{})
 	check(t, err)
@@ -182,3 +183,5 @@ func guard(t *testing.T, c *cluster.Cluster, ns string, allowed int32) {
 func stepOf(w *rehydrate.Workload, id string) *rehydrate.Step {
 	return &rehydrate.Step{ID: id, Of: w.Identity, UID: w.UID, Deed: rehydrate.Replace, Means: w.Means, Planned: time.Now(), Before: w.State}
 }
+
+func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
