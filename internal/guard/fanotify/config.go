@@ -118,8 +118,8 @@ type Access struct {
 	// killed meanwhile: Answer.After tells.
 	PID, PIDFD int
 	Kind       touchstone.ExecutionKind
-	// Path is the file's in its own mount namespace, with "//deleted" written as the
-	// kernel does; every byte of it is chosen by a stranger.
+	// Path is the file's in its own mount namespace, with " (deleted)" behind it as the
+	// kernel does where it has no name; every byte of it is chosen by a stranger.
 	Path string
 	// File is the descriptor to read the file by, until the judge has answered.
 	File  int

@@ -26,7 +26,7 @@ const batch = 16
 // reader is what one loop works with, so that nothing is allocated for an event.
 type reader struct {
 	*Layer
-	buf [batch * 32]byte
+	buf [batch * eventSize]byte
 	// hand holds the descriptors, plus one, of events that are read and not answered, by
 	// their place in buf. Whoever takes one out answers it: this loop, or the watchdog.
 	hand [batch]atomic.Int32
@@ -72,7 +72,7 @@ func (l *Layer) wait(group int) {
 func (r *reader) events(b []byte) {
 	var all [batch]event
 	n := 0
-	for len(b) > 0 && n < batch {
+	for len(b) > 0 { // no more than batch: there is no room for more
 		e, rest, err := nextEvent(b)
 		if err != nil {
 			r.cfg.Log.Error("reading fanotify events", "error", err)
