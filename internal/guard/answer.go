@@ -30,7 +30,8 @@ func (j *contentJudge) HasSize(subject uint64, size int64) bool {
 	if s == nil {
 		return subject != g.canary.id
 	}
-	im := s.image.Load()
+	im := g.images.hold(s.image.Load())
+	defer g.images.release(im)
 	return im == nil || im.contents.HasSize(size)
 }
 
@@ -41,7 +42,8 @@ func (j *contentJudge) Has(subject uint64, size int64, sum [32]byte) bool {
 	if s == nil {
 		return subject != g.canary.id // it has just ended
 	}
-	im := s.image.Load()
+	im := g.images.hold(s.image.Load())
+	defer g.images.release(im)
 	if im == nil {
 		return false
 	}

@@ -149,7 +149,9 @@ func (g *Guard) compare(ctx context.Context, s *subject) {
 		d.last = time.Now()
 	}
 	d.mu.Unlock()
-	if s.gone.Load() || s.image.Load() == nil || s.current().change.action == touchstone.EffectNone {
+	im := g.images.hold(s.image.Load())
+	defer g.images.release(im)
+	if s.gone.Load() || im == nil || s.current().change.action == touchstone.EffectNone {
 		return
 	}
 	scanners, err := g.scanners(s)
@@ -341,6 +343,7 @@ func (g *Guard) driftOf(ctx context.Context, name string, out io.Writer, people 
 	if err != nil {
 		return err
 	}
+	defer g.images.release(g.images.hold(s.image.Load()))
 	scanners, err := g.newScanners(s)
 	if err != nil {
 		return fmt.Errorf("comparing %s: %w", s.name(), err)

@@ -23,7 +23,8 @@ type Files struct {
 	Every time.Duration
 	Now   func() time.Time // time.Now when nil
 
-	read string // what the files looked like when they were read last
+	read  string // what the files looked like when they were read last
+	wrong bool   // what was read then
 }
 
 var _ Source = (*Files)(nil)
@@ -41,10 +42,11 @@ func (f *Files) Ground(ctx context.Context, last *Ground) (*Ground, error) {
 			return nil, err
 		}
 		if look != f.read {
-			f.read = look
-			return f.load()
+			g, err := f.load()
+			f.read, f.wrong = look, err != nil
+			return g, err
 		}
-		if last != nil && f.now().Sub(last.Confirmed) > time.Minute {
+		if last != nil && !f.wrong && f.now().Sub(last.Confirmed) > time.Minute {
 			again := *last
 			again.Confirmed = f.now()
 			return &again, nil

@@ -163,9 +163,15 @@ func (g *Guard) firstGround(ctx context.Context) (*Ground, error) {
 }
 
 func (g *Guard) close() {
+	// First nothing new comes in, then what has come is finished, then it is told.
+	if g.layers.fanotify != nil {
+		g.layers.fanotify.Close()
+	}
 	g.working.Wait()
 	g.flushRepeats(true)
-	g.closeLayers()
+	if g.layers.bpf != nil {
+		_ = g.layers.bpf.Close() // what is pinned stays in force
+	}
 	if err := g.journal.close(); err != nil {
 		g.c.Log.Warn("the journal could not be ended", "error", err)
 	}

@@ -135,6 +135,21 @@ func (m *images) acquire(ctx context.Context, key touchstone.Digest, makers []ma
 	}
 }
 
+// hold keeps an image open that may be released at any moment, until it is released
+// once more. It returns nil where it is closed already, or was nil.
+func (m *images) hold(im *image) *image {
+	if im == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if im.users == 0 {
+		return nil
+	}
+	im.users++
+	return im
+}
+
 // release closes the image when nobody uses it any more.
 func (m *images) release(im *image) {
 	if im == nil {

@@ -91,7 +91,8 @@ func (g *Guard) held(s *subject, e *bpf.Event) {
 // the image's; else the execution says what it is.
 func (g *Guard) look(s *subject, e *bpf.Event) (x *touchstone.Execution, known bool) {
 	x = executionIn(e)
-	im := s.image.Load()
+	im := g.images.hold(s.image.Load())
+	defer g.images.release(im)
 	if im == nil {
 		x.Unjudged = "what the image holds is not known yet"
 		return x, false

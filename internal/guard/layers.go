@@ -83,16 +83,6 @@ func (g *Guard) bpfConfig() bpf.Config {
 	return bpf.Config{Folder: g.c.Pins, Mappings: true, Host: g.hostID}
 }
 
-// closeLayers leaves in force what is pinned, and lets go of the rest.
-func (g *Guard) closeLayers() {
-	if g.layers.fanotify != nil {
-		g.layers.fanotify.Close()
-	}
-	if g.layers.bpf != nil {
-		_ = g.layers.bpf.Close()
-	}
-}
-
 // runLayers handles what the layers tell, until the context ends.
 func (g *Guard) runLayers(ctx context.Context) error {
 	var parts sync.WaitGroup
@@ -326,7 +316,8 @@ func (g *Guard) allWatched() bool {
 // resume judges what was held when an earlier guard ended, and what its programs have
 // stopped and nobody has let go on.
 func (g *Guard) resume(s *subject) {
-	im := s.image.Load()
+	im := g.images.hold(s.image.Load())
+	defer g.images.release(im)
 	for _, pid := range g.processes(s) {
 		if im == nil || !stopped(pid) {
 			continue

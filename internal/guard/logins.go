@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -154,6 +155,10 @@ func (g *Guard) countLost() bool {
 func (g *Guard) sessionEvents(events []session.Event) {
 	for i := range events {
 		e := &events[i]
+		if e.Kind == session.EventEnded {
+			g.loggedOut(&e.Session) // its container may be gone
+			continue
+		}
 		s := g.subject(e.Session.Subject)
 		if s == nil {
 			continue
@@ -161,8 +166,6 @@ func (g *Guard) sessionEvents(events []session.Event) {
 		switch e.Kind {
 		case session.EventStarted:
 			g.loggedIn(s, &e.Session)
-		case session.EventEnded:
-			g.loggedOut(&e.Session)
 		case session.EventKnown:
 			g.knownMore(&e.Session)
 		}
@@ -187,28 +190,47 @@ func (g *Guard) loggedIn(s *subject, in *session.Session) {
 	g.happened(a, j)
 }
 
-// endSession kills every process of a session, until there is none.
+// endSession kills every process of a session. What the kernel has not told yet of
+// them (those that they were just making) is killed as it is told.
 func (g *Guard) endSession(id uint64) touchstone.Step {
 	step := touchstone.Step{At: g.c.Now(), Do: touchstone.DeedKilled, Layer: "session"}
-	const tries = 10 // it may make processes while it is killed
-	for range tries {
-		alive := 0
-		for _, m := range g.logins.tracker.Members(id) {
-			if start, ok := startTicks(m.PID); !ok || uint64(start) != m.Start {
-				continue
-			}
-			alive++
-			if err := killProcess(readProcess(m.PID)); err != nil {
-				step.Problem = err.Error()
-			}
-		}
-		if alive == 0 {
-			step.Problem = ""
-			return step
-		}
-		time.Sleep(time.Millisecond)
+	if _, err := g.killMembers(id); err != nil {
+		step.Problem = err.Error()
 	}
+	g.working.Go(func() { g.endRest(id) })
 	return step
+}
+
+// endRestWithin bounds how long a session that was ended is looked after: longer than
+// what it makes can be told late.
+const endRestWithin = 30 * time.Second
+
+// endRest kills what a session still has, until it has had nothing for a while.
+func (g *Guard) endRest(id uint64) {
+	const quiet = time.Second
+	last := time.Now()
+	for end := last.Add(endRestWithin); time.Now().Before(end) && time.Since(last) < quiet && g.ctx.Err() == nil; {
+		alive, err := g.killMembers(id)
+		if err != nil {
+			g.c.Log.Warn("a login could not be ended", "error", err)
+		}
+		if alive > 0 {
+			last = time.Now()
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// killMembers kills what is known of a session, and says how many lived.
+func (g *Guard) killMembers(id uint64) (alive int, err error) {
+	for _, m := range g.logins.tracker.Members(id) {
+		if start, ok := startTicks(m.PID); !ok || uint64(start) != m.Start || ended(m.PID) {
+			continue
+		}
+		alive++
+		err = errors.Join(err, killProcess(readProcess(m.PID)))
+	}
+	return alive, err
 }
 
 // remember keeps the event of a session that is open, to tell of its end.

@@ -98,7 +98,12 @@ func runsHere(group string) bool {
 // begin watches a subject with every layer, and finds what it holds.
 func (g *Guard) begin(s *subject) {
 	appeared := time.Now()
-	defer s.watched.Store(true)
+	defer func() {
+		s.watched.Store(true)
+		if s.gone.Load() {
+			g.layers.unwatch(s) // it ended while it was being watched
+		}
+	}()
 	if err := g.layers.watch(s); err != nil {
 		if s.gone.Load() {
 			return
@@ -120,6 +125,7 @@ func (g *Guard) begin(s *subject) {
 		g.applyPolicy(s)
 		return
 	}
+	defer g.images.release(g.images.hold(im)) // it may end meanwhile
 	s.image.Store(im)
 	g.layers.know(s, im)
 	g.applyPolicy(s)

@@ -9,6 +9,11 @@ import (
 // applyPolicy finds what is done in a subject as a matter of course, and has the
 // layers do it.
 func (g *Guard) applyPolicy(s *subject) {
+	// One at a time, and by the ground that is in force then: whichever comes last
+	// has the last word in the layers.
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.settle(g.ground.Load(), g.c.Node)
 	p := g.policyOf(s)
 	s.mu.Lock()
 	s.policy = p

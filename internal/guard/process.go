@@ -79,10 +79,23 @@ func statOf(dir string) (parent int, ticks int64, ok bool) {
 }
 
 // stopped reports whether a process was stopped by a signal.
-func stopped(pid int) bool {
+func stopped(pid int) bool { return stateOf(pid) == 'T' }
+
+// ended reports whether nothing is left of a process but what its parent has to ask
+// for, or not even that.
+func ended(pid int) bool {
+	s := stateOf(pid)
+	return s == 0 || s == 'Z' || s == 'X'
+}
+
+// stateOf is the letter of a process's state (proc_pid_stat(5)); 0 where it is gone.
+func stateOf(pid int) byte {
 	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	end := bytes.LastIndexByte(data, ')')
-	return err == nil && end >= 0 && bytes.HasPrefix(data[end+1:], []byte(" T "))
+	if err != nil || end < 0 || len(data) < end+3 {
+		return 0
+	}
+	return data[end+2]
 }
 
 // tick is 1/USER_HZ, which is 100 on every architecture that Go runs on.

@@ -63,7 +63,9 @@ func (g *Guard) statusOf(s *subject) SubjectStatus {
 	s.mu.Lock()
 	out.Problem = s.problem
 	s.mu.Unlock()
-	if im := s.image.Load(); im != nil {
+	im := g.images.hold(s.image.Load())
+	defer g.images.release(im)
+	if im != nil {
 		out.Manifest, out.Files = im.from, im.manifest.Summary().Files
 	}
 	s.drift.mu.Lock()

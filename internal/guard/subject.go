@@ -30,6 +30,8 @@ type subject struct {
 	successor successor
 	drift     drifting
 
+	applying sync.Mutex // held while the layers are told the policy
+
 	mu       sync.Mutex
 	running  touchstone.Running
 	artifact touchstone.Artifact

@@ -25,7 +25,8 @@ import (
 // libraries that they have mapped. It finds what was begun before the guard was
 // there, or while no layer could see it.
 func (g *Guard) sweep(s *subject) {
-	im := s.image.Load()
+	im := g.images.hold(s.image.Load())
+	defer g.images.release(im)
 	if im == nil {
 		return
 	}
@@ -108,7 +109,8 @@ func (g *Guard) recheck(r *recheck) {
 	if s == nil {
 		return
 	}
-	im := s.image.Load()
+	im := g.images.hold(s.image.Load())
+	defer g.images.release(im)
 	if im == nil {
 		return
 	}
