@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/guard/bpf"
 )
 
 const (
@@ -25,11 +26,14 @@ func (n *guarded) execs(ctx context.Context) ([]line, error) {
 	}
 	kinds := []struct {
 		what, bound string
-		args        []string
+		under       func(ctx context.Context, id string) (time float64, err error)
 	}{
-		{"both layers", "at most 1.3 ×", nil},
-		{"fanotify alone", "", []string{"--without", "bpf"}},
-		{"bpf alone", "", []string{"--without", "fanotify"}},
+		{"both layers", "at most 1.3 ×", n.underGuard()},
+		{"fanotify alone", "", n.underGuard("--without", "bpf")},
+		{"bpf alone", "", n.underGuard("--without", "fanotify")},
+		{"bpf's hooks alone", "", n.underHooks(true, true)},
+		{"those without mappings", "", n.underHooks(false, true)},
+		{"those without telling of processes", "", n.underHooks(true, false)},
 	}
 	ratios, took := make([][]float64, len(kinds)), make([][]float64, len(kinds))
 	var bare []float64
@@ -39,9 +43,9 @@ func (n *guarded) execs(ctx context.Context) ([]line, error) {
 			if err != nil {
 				return nil, err
 			}
-			ours, err := n.guardedExecTime(ctx, id, k.args)
+			ours, err := k.under(ctx, id)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%s: %w", k.what, err)
 			}
 			bare, took[i], ratios[i] = append(bare, floor), append(took[i], ours), append(ratios[i], ours/floor)
 		}
@@ -67,20 +71,53 @@ func (n *guarded) execTime(ctx context.Context, id string) (float64, error) {
 	return ns / 1000, err
 }
 
-func (n *guarded) guardedExecTime(ctx context.Context, id string, args []string) (float64, error) {
-	g, err := n.guard(ctx, append(args, "--cluster", "blocks")...)
-	if err != nil {
-		return 0, err
+// underGuard measures it with a guard, which goes without what the arguments say.
+func (n *guarded) underGuard(args ...string) func(context.Context, string) (float64, error) {
+	return func(ctx context.Context, id string) (float64, error) {
+		g, err := n.guard(ctx, append(args, "--cluster", "blocks")...)
+		if err != nil {
+			return 0, err
+		}
+		defer n.unpin()
+		defer g.stop()
+		if err := g.watches(ctx, 1); err != nil {
+			return 0, err
+		}
+		if _, err := n.execTime(ctx, id); err != nil { // the first is verified
+			return 0, err
+		}
+		return n.execTime(ctx, id)
 	}
-	defer n.unpin()
-	defer g.stop()
-	if err := g.watches(ctx, 1); err != nil {
-		return 0, err
+}
+
+// underHooks measures it with nothing but what lies in the kernel.
+func (n *guarded) underHooks(mappings, told bool) func(context.Context, string) (float64, error) {
+	return func(ctx context.Context, id string) (float64, error) {
+		defer n.unpin()
+		l, err := bpf.Open(bpf.Config{Folder: pins, Mappings: mappings})
+		if err != nil {
+			return 0, err
+		}
+		defer l.Close()
+		pid, err := n.runtime.PID(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		identity, err := l.Identify(pid)
+		if err != nil {
+			return 0, err
+		}
+		if err := l.Watch(1, identity, bpf.Mode{Execs: told, Forks: told, Exits: told}); err != nil {
+			return 0, err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			for range l.Events(ctx) {
+			}
+		}()
+		return n.execTime(ctx, id)
 	}
-	if _, err := n.execTime(ctx, id); err != nil { // the first is verified
-		return 0, err
-	}
-	return n.execTime(ctx, id)
 }
 
 // storm executes what no image holds.

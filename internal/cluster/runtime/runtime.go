@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -120,6 +121,20 @@ func (r *Runtime) Import(ctx context.Context, archive string) error {
 func (r *Runtime) Start(ctx context.Context, image, id string, command ...string) error {
 	_, err := r.ctr(ctx, append([]string{"run", "-d", "--runc-root", filepath.Join(r.dir, "runc"), "--cgroup", "/" + filepath.Base(r.dir) + "/" + id, image, id}, command...)...)
 	return err
+}
+
+// PID returns the process number of a container's first process.
+func (r *Runtime) PID(ctx context.Context, id string) (int, error) {
+	out, err := r.ctr(ctx, "task", "ls")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(out)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == id {
+			return strconv.Atoi(fields[1])
+		}
+	}
+	return 0, fmt.Errorf("container %s does not run", id)
 }
 
 // Exec runs a command in a container, and returns what it wrote and how it ended.
