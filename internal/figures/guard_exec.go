@@ -98,7 +98,7 @@ func (n *guarded) underHooks(mappings, told bool) func(context.Context, string) 
 		if err != nil {
 			return 0, err
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }() // what is pinned goes with unpin
 		pid, err := n.runtime.PID(ctx, id)
 		if err != nil {
 			return 0, err
@@ -113,7 +113,10 @@ func (n *guarded) underHooks(mappings, told bool) func(context.Context, string) 
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		go func() {
-			for range l.Events(ctx) {
+			for _, err := range l.Events(ctx) { // so that there is room for more
+				if err != nil {
+					return
+				}
 			}
 		}()
 		return n.execTime(ctx, id)

@@ -525,7 +525,7 @@ func actTrace(args []string) error {
 	if _, err := unix.Wait4(pid, &status, unix.WUNTRACED, nil); err != nil {
 		return err
 	}
-	for err := unix.PtraceSeize(pid); !status.Exited() && !status.Signaled(); { //nolint:misspell // its name
+	for err := unix.PtraceSeize(pid); !status.Exited() && !status.Signaled(); {
 		if err != nil {
 			return err
 		}
