@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -71,6 +73,7 @@ func (g *Guard) held(s *subject, e *bpf.Event) {
 		g.release(e)
 		return
 	}
+	x.Path = seenPath(e)
 	a := g.kernelAct(s, e, x)
 	j := g.judge(s, a.question)
 	if !j.stops() {
@@ -133,9 +136,35 @@ func (g *Guard) look(s *subject, e *bpf.Event) (x *touchstone.Execution, known b
 	return x, known
 }
 
+// seenPath is the path of the file as its process sees it, with the mount points that
+// the kernel's event leaves out; the event's where it cannot be told.
+func seenPath(e *bpf.Event) string {
+	if e.Why == bpf.Nameless {
+		return e.Path
+	}
+	f, err := e.Open()
+	if err != nil {
+		return e.Path
+	}
+	defer f.Close()
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil || !strings.HasPrefix(path, "/") {
+		return e.Path
+	}
+	return strings.TrimPrefix(strings.TrimSuffix(path, " (deleted)"), "/")
+}
+
 // kernelVerdict tells of what the kernel has done, or let be, by itself.
 func (g *Guard) kernelVerdict(s *subject, e *bpf.Event) {
 	x := executionIn(e)
+	if e.Verdict == bpf.Reported {
+		seen, known := g.look(s, e)
+		if known {
+			g.layers.verify(s, e.File)
+			return
+		}
+		x, seen.Path = seen, seenPath(e)
+	}
 	a := g.kernelAct(s, e, x)
 	switch e.Verdict {
 	case bpf.Killed:
@@ -144,11 +173,6 @@ func (g *Guard) kernelVerdict(s *subject, e *bpf.Event) {
 		x.Unjudged = "no guard was there to judge it"
 	case bpf.Unstopped:
 		a.steps = append(a.steps, touchstone.Step{At: a.at, Do: touchstone.DeedKilled, Layer: layerBPF, Problem: "the kernel does not let this process be stopped"})
-	case bpf.Reported:
-		if _, known := g.look(s, e); known {
-			g.layers.verify(s, e.File)
-			return
-		}
 	}
 	g.happened(a, g.judge(s, a.question))
 }

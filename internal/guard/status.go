@@ -182,9 +182,12 @@ func askLocal[T any](ctx context.Context, l Local, path string) (*T, error) {
 
 // ask returns the guard's answer, to be closed.
 func (l Local) ask(ctx context.Context, path string) (io.ReadCloser, error) {
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", l.Socket)
-	}}}
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, // nobody asks through this client again
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", l.Socket)
+		},
+	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://guard"+path, nil)
 	if err != nil {
 		return nil, err
