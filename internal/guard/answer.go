@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,7 @@ type contentJudge Guard
 var _ fanotify.Judge = (*contentJudge)(nil)
 
 // HasSize implements fanotify.Judge. While the manifest is not known every size may
-// be the image's.
+// be the image's, and where a content is waived every size may be that one's.
 func (j *contentJudge) HasSize(subject uint64, size int64) bool {
 	g := (*Guard)(j)
 	s := g.subject(subject)
@@ -32,7 +33,15 @@ func (j *contentJudge) HasSize(subject uint64, size int64) bool {
 	}
 	im := g.images.hold(s.image.Load())
 	defer g.images.release(im)
-	return im == nil || im.contents.HasSize(size)
+	return im == nil || im.contents.HasSize(size) || g.waivesContent()
+}
+
+// waivesContent reports whether a waiver names something that may be executed by its
+// content, so that it has to be hashed though the image has nothing of its size.
+func (g *Guard) waivesContent() bool {
+	return slices.ContainsFunc(g.ground.Load().Waivers, func(w touchstone.Waiver) bool {
+		return (w.Rule == touchstone.RuleRunUnknown || w.Rule == touchstone.RuleRunUnjudged) && touchstone.Digest(w.Package).Valid()
+	})
 }
 
 // Has implements fanotify.Judge.

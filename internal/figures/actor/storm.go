@@ -56,9 +56,9 @@ func storm(n, workers int) error {
 	return first
 }
 
-// forge makes a program that no image holds: one that the image has, and a line.
+// forge makes a program that no image holds: one that the image has, and a line behind it.
 func forge(path, line string) error {
-	known, err := os.ReadFile("/bin/tiny")
+	known, err := os.ReadFile("/bin/true")
 	if err != nil {
 		return err
 	}
