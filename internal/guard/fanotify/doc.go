@@ -40,8 +40,8 @@
 // asked. So whatever may have a writer (all but unchanged files of the image's
 // layers) is read under a read lease, which is not to be had while there is a writer
 // or a writable mapping, and holds up whoever comes to write. It is kept until the
-// program runs, when the kernel itself keeps writers away, but for some 30
-// milliseconds at most. On an overlay a mapping is one of the file in the writable
+// program runs, when the kernel itself keeps writers away, but for a quarter of a
+// second at most. On an overlay a mapping is one of the file in the writable
 // layer, of which the overlay does not know; there a second lease is taken, where this
 // process can see that layer. A verdict is remembered by Stamp; on file systems where
 // writing through a mapping leaves the times alone (tmpfs), it is not.

@@ -103,10 +103,15 @@ func TestAHugeProgramIsAnsweredWithinTheBound(t *testing.T) {
 			b := newBox(t)
 			b.known[content{size, [32]byte{}}] = true // so that it must be hashed
 			l, c := start(t, func(cfg *Config, _ *court) { cfg.Bound = 50 * time.Millisecond }, b)
+			b.must("cp /helper /evil")
+			soon(t, "the shell itself is remembered", func() bool {
+				b.must(":")
+				_, unjudged := c.asked()
+				return len(unjudged) == 0
+			})
 			if err := l.Watch(Subject{ID: 1, PID: b.pid, Opens: true, FailClosed: closed}); err != nil {
 				t.Fatal(err)
 			}
-			b.must("cp /helper /evil")
 			if err := os.Truncate(filepath.Join(b.dir, "upper", "evil"), size); err != nil {
 				t.Fatal(err)
 			}

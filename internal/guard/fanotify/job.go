@@ -47,9 +47,9 @@ const (
 	// longest is how long a file is read on after its event has been answered, so that
 	// the next time it is known.
 	longest = time.Minute
-	// leaseTime is about how long writers are kept away from what was let go and is
-	// not executed yet.
-	leaseTime = 16 * time.Millisecond
+	// leaseTime is how long writers are kept away from what was let go and is not
+	// executed yet.
+	leaseTime = 250 * time.Millisecond
 	// mostChanges is how often a file is read again because it changed meanwhile.
 	mostChanges = 3
 )
@@ -135,7 +135,7 @@ func (j *job) release() {
 		return
 	}
 	if j.leased {
-		j.untilExecuted(time.Millisecond)
+		j.untilExecuted(time.Now().Add(leaseTime), time.Millisecond)
 		return
 	}
 	j.shut()
@@ -150,12 +150,12 @@ func (j *job) shut() {
 
 // untilExecuted keeps the lease until the process runs the program, when the kernel
 // itself keeps writers away, or is gone, or for leaseTime.
-func (j *job) untilExecuted(pause time.Duration) {
+func (j *job) untilExecuted(end time.Time, pause time.Duration) {
 	time.AfterFunc(pause, func() {
 		var st unix.Statx_t
 		err := statAt(unix.AT_FDCWD, appendProc(nil, j.event.pid, "/exe\x00"), atNoSync, unix.STATX_BASIC_STATS, &st)
-		if err == nil && (st.Ino != j.stamp.Ino || unix.Mkdev(st.Dev_major, st.Dev_minor) != j.stamp.Dev) && pause < leaseTime {
-			j.untilExecuted(2 * pause)
+		if err == nil && (st.Ino != j.stamp.Ino || unix.Mkdev(st.Dev_major, st.Dev_minor) != j.stamp.Dev) && time.Now().Before(end) {
+			j.untilExecuted(end, min(2*pause, 16*time.Millisecond))
 			return
 		}
 		j.shut()
