@@ -114,7 +114,7 @@ func (g *Guard) look(s *subject, e *bpf.Event) (x *touchstone.Execution, known b
 	defer f.Close()
 	var before, after unix.Stat_t
 	err = unix.Fstat(int(f.Fd()), &before)
-	if err == nil && stampOf(&before) != e.File {
+	if err == nil && !isFile(&before, e) {
 		err = errors.New("the file was changed after it was executed")
 	}
 	var sum [32]byte
@@ -124,7 +124,7 @@ func (g *Guard) look(s *subject, e *bpf.Event) (x *touchstone.Execution, known b
 	if err == nil {
 		err = unix.Fstat(int(f.Fd()), &after)
 	}
-	if err == nil && stampOf(&after) != e.File {
+	if err == nil && !isFile(&after, e) {
 		err = errors.New("the file was changed while it was read")
 	}
 	if err != nil {
@@ -134,6 +134,14 @@ func (g *Guard) look(s *subject, e *bpf.Event) (x *touchstone.Execution, known b
 	x.SHA256 = touchstone.NewDigest(sum[:])
 	_, known = im.contents.Has(e.File.Size, sum)
 	return x, known
+}
+
+// isFile reports whether a stat is that of the event's file, which was opened by its
+// mapping: of its device alone stat tells something else, on some overlays.
+func isFile(st *unix.Stat_t, e *bpf.Event) bool {
+	stamp := stampOf(st)
+	stamp.Dev = e.File.Dev
+	return stamp == e.File
 }
 
 // seenPath is the path of the file as its process sees it, with the mount points that

@@ -71,7 +71,7 @@ func startBox(t testing.TB, image string, flags []string, first ...string) *box 
 // container before it starts.
 func startBoxAs(t testing.TB, image string, flags []string, edit func(testing.TB, string), first ...string) *box {
 	t.Helper()
-	b := &box{t: t, id: "box-" + strconv.FormatInt(boxes.Add(1), 10)}
+	b := &box{t: t, id: fmt.Sprintf("box-%d-", os.Getpid()) + strconv.FormatInt(boxes.Add(1), 10)}
 	b.folder, b.volume = filepath.Join(node.dir, b.id), filepath.Join(node.dir, b.id+"-volume")
 	for _, dir := range []string{b.folder, b.volume} {
 		if err := os.Mkdir(dir, 0o755); err != nil {

@@ -155,8 +155,13 @@ func (g *guarded) told(fits func(*touchstone.RuntimeEvent) bool) []touchstone.Ru
 // await waits for an event that fits, and returns the first.
 func (g *guarded) await(what string, fits func(*touchstone.RuntimeEvent) bool) touchstone.RuntimeEvent {
 	g.t.Helper()
+	return g.awaitFor(20*time.Second, what, fits)
+}
+
+func (g *guarded) awaitFor(limit time.Duration, what string, fits func(*touchstone.RuntimeEvent) bool) touchstone.RuntimeEvent {
+	g.t.Helper()
 	var found []touchstone.RuntimeEvent
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if found = g.told(fits); len(found) > 0 {
 			return found[0]
 		}
@@ -205,6 +210,7 @@ func (g *guarded) subject(b *box) *guard.SubjectStatus {
 
 // ofRun fits events about something executed in the box whose path ends so.
 func ofRun(b *box, end string) func(*touchstone.RuntimeEvent) bool {
+	end = strings.TrimPrefix(end, "/")
 	return func(e *touchstone.RuntimeEvent) bool {
 		return e.Kind == touchstone.EventRunUnknown && e.Running.ID == b.id && e.Execution != nil && strings.HasSuffix(e.Execution.Path, end)
 	}
