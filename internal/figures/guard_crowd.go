@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	crowd      = 200 // containers
+	crowdSize  = 200 // containers
 	mostMemory = 40 << 20
 	mostIdle   = 0.005 // of a core
 	mostStart  = 5 * time.Second
@@ -24,7 +24,7 @@ const (
 // it holds, and what it costs while nothing happens.
 func (n *guarded) crowd(ctx context.Context) ([]line, error) {
 	var ids []string
-	for range crowd {
+	for range crowdSize {
 		ids = append(ids, n.name("crowd"))
 	}
 	lines, err := n.crowded(ctx, ids)
@@ -43,7 +43,7 @@ func (n *guarded) crowded(ctx context.Context, ids []string) ([]line, error) {
 	}
 	defer n.unpin()
 	defer g.stop()
-	if err := g.watches(ctx, crowd); err != nil {
+	if err := g.watches(ctx, crowdSize); err != nil {
 		return nil, err
 	}
 	all := time.Since(begun)
@@ -60,8 +60,8 @@ func (n *guarded) crowded(ctx context.Context, ids []string) ([]line, error) {
 	}
 	idle := (spent(pid) - before).Seconds() / idleFor.Seconds()
 	return append(soon,
-		line{fmt.Sprintf("%d containers known at the guard's start", crowd), "at most 5 s", fmt.Sprintf("%.1f s", all.Seconds()), all <= mostStart},
-		line{fmt.Sprintf("the guard's memory with %d containers (RssAnon)", crowd), "at most 40 MB", megabytes(most), most <= mostMemory},
+		line{fmt.Sprintf("%d containers known at the guard's start", crowdSize), "at most 5 s", fmt.Sprintf("%.1f s", all.Seconds()), all <= mostStart},
+		line{fmt.Sprintf("the guard's memory with %d containers (RssAnon)", crowdSize), "at most 40 MB", megabytes(most), most <= mostMemory},
 		line{"of a core while nothing happens", "below 0.5 %", fmt.Sprintf("%.2f %%", 100*idle), idle < mostIdle},
 	), nil
 }
@@ -88,7 +88,7 @@ func (n *guarded) knownSoon(ctx context.Context, ids []string) ([]line, error) {
 	if err := n.start(ctx, ids[first:]); err != nil {
 		return nil, err
 	}
-	if err := g.watches(ctx, crowd); err != nil {
+	if err := g.watches(ctx, crowdSize); err != nil {
 		return nil, err
 	}
 	now, err := g.metrics(ctx)
