@@ -137,22 +137,38 @@ func (g *Guard) newCage() (*cage, error) {
 	}
 	defer inner.Close()
 	c := &cage{door: door, ended: make(chan syscall.WaitStatus, 1)}
-	started := make(chan error)
-	go func() {
-		// Never unlocked: the thread ends with the goroutine.
-		runtime.LockOSThread()
-		err := enterCage(room, perch, canary)
-		if err == nil {
+	onLostThread(func() {
+		if err = enterCage(room, perch, canary); err == nil {
 			c.pid, err = syscall.ForkExec("/perch", []string{"touchstone-canary"}, &syscall.ProcAttr{Files: []uintptr{inner.Fd()}})
 		}
-		started <- err
-	}()
-	if err := <-started; err != nil {
+	})
+	if err != nil {
 		_ = door.Close()
 		return nil, err
 	}
 	go c.wait()
 	return c, nil
+}
+
+// onLostThread runs something on a thread that ends thereafter, and waits for it. It is
+// never the process's first thread: that one is the process to everybody who looks at
+// /proc/PID, this process included, and its namespace would be taken for the
+// process's.
+func onLostThread(do func()) {
+	done := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// While this waits, nothing else runs on the first thread.
+			onLostThread(do)
+			runtime.UnlockOSThread()
+			close(done)
+			return
+		}
+		do()
+		close(done) // still locked: the thread ends with the goroutine
+	}()
+	<-done
 }
 
 // enterCage gives the calling thread a root of its own with nothing but the programs.

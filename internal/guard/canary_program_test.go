@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestCanaryProgramEndsWithItsStatus(t *testing.T) {
@@ -60,6 +62,17 @@ func TestPerchProgramBecomesTheCanary(t *testing.T) {
 			var status *exec.ExitError
 			if err := cmd.Run(); !errors.As(err, &status) || status.ExitCode() != c.status {
 				t.Errorf("it ended with %v, want status %d", err, c.status)
+			}
+		})
+	}
+}
+
+// The process's first thread is what /proc/PID shows: it must never be lost.
+func TestALostThreadIsNeverTheFirst(t *testing.T) {
+	for range 200 {
+		onLostThread(func() {
+			if unix.Gettid() == unix.Getpid() {
+				t.Error("it ran on the first thread")
 			}
 		})
 	}

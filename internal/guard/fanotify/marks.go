@@ -14,7 +14,7 @@ import (
 var errOther = errors.New("another mount lies over it")
 
 // plan says what mark a mount gets.
-func (l *Layer) plan(sp *space, line *mountLine, host map[uint64]bool, served bool) *mount {
+func (l *Layer) plan(sp *space, line *mountLine, host map[uint64]bool, beyond string) *mount {
 	s := sp.subject
 	m := &mount{id: line.id, super: unix.Mkdev(uint32(line.dev>>32), uint32(line.dev))}
 	m.subject, m.root, m.point = s, line.root, line.point
@@ -26,10 +26,12 @@ func (l *Layer) plan(sp *space, line *mountLine, host map[uint64]bool, served bo
 	switch {
 	case !holdsFiles(line.kind):
 		m.problem = "no programs lie on " + line.kind
-	case isServed(line.kind) && !host[line.dev], served:
-		m.problem = "whoever serves it could hold up the guard"
+	case isServed(line.kind) && !host[line.dev]:
+		m.problem = couldHoldUp
 	case s.host && line.kind == "overlay" && line.point != "/":
 		m.problem = "it is a container's"
+	case beyond != "":
+		m.problem = beyond
 	case s.host, line.point == "/" && line.kind == "overlay", !host[line.dev]:
 		m.scope = scopeFilesystem
 	default:
@@ -183,6 +185,23 @@ func (l *Layer) flush() {
 	l.groups.RLock()
 	defer l.groups.RUnlock()
 	_ = unix.FanotifyMark(l.ask, unix.FAN_MARK_FLUSH, 0, unix.AT_FDCWD, "/") // fails only for a closed group
+}
+
+// couldHoldUp is why a file system is not marked that a process serves.
+const couldHoldUp = "whoever serves it could hold up the guard"
+
+// outOfReach says why a mount must not be marked, whatever lies on it; "" where
+// nothing is in the way. To read an event of an overlay the kernel opens a file of the
+// layers below; in one that a container has made, those are its own and marked, so
+// that the reader would wait for itself.
+func outOfReach(line, root *mountLine, host map[uint64]bool, byID map[uint64]*mountLine) string {
+	switch {
+	case underServed(line, byID):
+		return couldHoldUp
+	case line.kind == "overlay" && root != nil && line.dev != root.dev && !host[line.dev]:
+		return "it is an overlay over what is asked about already"
+	}
+	return ""
 }
 
 // underServed reports whether a mount is reached through one that a process serves.

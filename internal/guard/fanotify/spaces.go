@@ -303,8 +303,12 @@ func (l *Layer) scan(sp *space) error {
 		}
 	}
 	l.table.drop(gone)
+	var root *mountLine
+	if i := slices.IndexFunc(lines, func(m mountLine) bool { return m.point == "/" }); i >= 0 {
+		root = &lines[i]
+	}
 	for i := range lines {
-		if err := l.take(sp, &lines[i], host, underServed(&lines[i], byID)); err != nil {
+		if err := l.take(sp, &lines[i], host, outOfReach(&lines[i], root, host, byID)); err != nil {
 			return err
 		}
 	}
@@ -313,12 +317,12 @@ func (l *Layer) scan(sp *space) error {
 
 // take puts a mark on one mount, if it has none yet. Only the root must be marked;
 // what else cannot be is told.
-func (l *Layer) take(sp *space, line *mountLine, host map[uint64]bool, served bool) error {
+func (l *Layer) take(sp *space, line *mountLine, host map[uint64]bool, beyond string) error {
 	old := sp.mounts[line.id]
 	if old != nil && old.scope == scopeNone {
 		return nil
 	}
-	m := l.plan(sp, line, host, served)
+	m := l.plan(sp, line, host, beyond)
 	if m.scope != scopeNone {
 		marked, err := l.mark(sp.root, m, old, line)
 		switch {
