@@ -120,11 +120,40 @@ func (l *layers) watch(s *subject) error {
 		}
 	}
 	if l.fanotify != nil {
-		if err := l.fanotify.Watch(fanotify.Subject{ID: s.id, PID: s.pid(), Opens: true}); err != nil {
+		if err := l.ask(s, false, true); err != nil {
 			problems = append(problems, err)
 		}
 	}
+	// The number of a process that has ended is given again: what was watched just now
+	// may be somebody else's.
+	if !s.lives() {
+		l.unwatch(s)
+		problems = append(problems, errEnded)
+	}
 	return errors.Join(problems...)
+}
+
+var errEnded = errors.New("its first process has ended")
+
+// lives reports whether the subject's first process is still the one that it was.
+func (s *subject) lives() bool {
+	if s.host {
+		return true
+	}
+	start, ok := startTicks(s.pid())
+	return ok && uint64(start) == s.container.Init.Start
+}
+
+// ask has the permission layer ask about the subject. The node's own mounts are never
+// asked about for a container.
+func (l *layers) ask(s *subject, failClosed, opens bool) error {
+	if !s.lives() {
+		return errEnded
+	}
+	if !s.host && sameNamespace(s.pid(), hostProcess, "mnt") {
+		return errors.New("it is in the node's own mount namespace, so that fanotify cannot tell it from the node")
+	}
+	return l.fanotify.Watch(fanotify.Subject{ID: s.id, PID: s.pid(), FailClosed: failClosed, Opens: opens})
 }
 
 func (l *layers) watchBPF(s *subject) error {
@@ -198,9 +227,9 @@ func (l *layers) apply(s *subject, p *policy) error {
 	var problems []error
 	run := p.run.action
 	if l.fanotify != nil {
-		problems = append(problems, l.fanotify.Watch(fanotify.Subject{
-			ID: s.id, PID: s.pid(), FailClosed: p.unjudged.stops(), Opens: run != touchstone.EffectNone,
-		}))
+		if err := l.ask(s, p.unjudged.stops(), run != touchstone.EffectNone); !errors.Is(err, errEnded) {
+			problems = append(problems, err)
+		}
 	}
 	if l.bpf != nil {
 		problems = append(problems, l.bpf.Watch(s.id, bpf.Identity{}, modeFor(p)))
