@@ -14,6 +14,7 @@ type repeats struct {
 	mu      sync.Mutex
 	open    map[repeatKey]*repeat
 	subject map[uint64]int // how many are open
+	ended   []touchstone.RuntimeEvent
 }
 
 const (
@@ -48,22 +49,47 @@ func newRepeats() *repeats {
 func (r *repeats) fresh(key repeatKey, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o := r.open[key]; o != nil {
-		o.more++
-		o.last = now
+	if r.again(key, now) {
 		return false
 	}
 	if r.subject[key.subject] >= mostRepeats {
 		key.thing = ""
-		if o := r.open[key]; o != nil {
-			o.more++
-			o.last = now
+		if r.again(key, now) {
 			return false
 		}
 	}
 	r.open[key] = &repeat{until: now.Add(repeatFor)}
 	r.subject[key.subject]++
 	return true
+}
+
+// again counts one more of what is open, and reports whether it was. What has been
+// open for its time is told anew.
+func (r *repeats) again(key repeatKey, now time.Time) bool {
+	o := r.open[key]
+	if o == nil {
+		return false
+	}
+	if o.first.ID != "" && !now.Before(o.until) {
+		r.end(key, o)
+		return false
+	}
+	o.more++
+	o.last = now
+	return true
+}
+
+// end closes what is open, and keeps what is to be told of it.
+func (r *repeats) end(key repeatKey, o *repeat) {
+	if o.more > 0 && o.first.ID != "" {
+		e := o.first
+		e.Count, e.Last = o.more, o.last
+		r.ended = append(r.ended, e)
+	}
+	delete(r.open, key)
+	if r.subject[key.subject]--; r.subject[key.subject] <= 0 {
+		delete(r.subject, key.subject)
+	}
 }
 
 // told hands over the event that fresh asked for, once all is known of it.
@@ -85,7 +111,6 @@ func (r *repeats) told(key repeatKey, e *touchstone.RuntimeEvent) {
 func (r *repeats) over(now time.Time, all bool) []touchstone.RuntimeEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []touchstone.RuntimeEvent
 	for key, o := range r.open {
 		// A clock that was set back must not keep it open for long.
 		if !all && now.Before(o.until) && o.until.Sub(now) <= repeatFor {
@@ -94,16 +119,10 @@ func (r *repeats) over(now time.Time, all bool) []touchstone.RuntimeEvent {
 		if o.first.ID == "" && !all && now.Sub(o.until) < repeatFor {
 			continue // it is being told just now
 		}
-		if o.more > 0 && o.first.ID != "" {
-			e := o.first
-			e.Count, e.Last = o.more, o.last
-			out = append(out, e)
-		}
-		delete(r.open, key)
-		if r.subject[key.subject]--; r.subject[key.subject] <= 0 {
-			delete(r.subject, key.subject)
-		}
+		r.end(key, o)
 	}
+	out := r.ended
+	r.ended = nil
 	return out
 }
 
