@@ -122,7 +122,7 @@ func (g *Guard) answer(s *subject, a *fanotify.Access, x *touchstone.Execution) 
 	} else {
 		g.layers.verify(s, bpf.Stamp(a.Stamp)) // else the kernel's layer would judge it once more
 	}
-	if j.action != touchstone.EffectNone && g.repeats.isFresh(repeatKey{s.id, what.kind, what.thing}) {
+	if j.action != touchstone.EffectNone && g.repeats.isFresh(repeatKey{s.id, what.kind, what.thing}, what.at) {
 		// The process waits for the answer, so that it is still who it was.
 		if what.process = g.process(a.PID); what.process != nil {
 			what.tree = g.ancestors(what.process)

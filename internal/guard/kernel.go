@@ -210,7 +210,7 @@ func (g *Guard) kernelAct(s *subject, e *bpf.Event, x *touchstone.Execution) act
 	if a.process.Path == "" {
 		a.process.Path = e.Process.Comm
 	}
-	if g.repeats.isFresh(repeatKey{s.id, a.kind, a.thing}) {
+	if g.repeats.isFresh(repeatKey{s.id, a.kind, a.thing}, a.at) {
 		a.tree = g.ancestors(a.process)
 	}
 	return a

@@ -128,11 +128,11 @@ func (r *repeats) over(now time.Time, all bool) []touchstone.RuntimeEvent {
 
 // isFresh reports whether fresh would: what costs something to find out is found out
 // only then.
-func (r *repeats) isFresh(key repeatKey) bool {
+func (r *repeats) isFresh(key repeatKey, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.open[key] != nil {
-		return false
+	if o := r.open[key]; o != nil {
+		return o.first.ID != "" && !now.Before(o.until)
 	}
 	return r.subject[key.subject] < mostRepeats || r.open[repeatKey{key.subject, key.kind, ""}] == nil
 }
