@@ -120,6 +120,7 @@ func (g *Guard) answer(s *subject, a *fanotify.Access, x *touchstone.Execution) 
 	if deny {
 		what.steps = []touchstone.Step{{At: what.at, Do: touchstone.DeedDenied, Layer: layerFanotify}}
 	} else {
+		s.excuse(j.until)
 		g.layers.verify(s, bpf.Stamp(a.Stamp)) // else the kernel's layer would judge it once more
 	}
 	if j.action != touchstone.EffectNone && g.repeats.isFresh(repeatKey{s.id, what.kind, what.thing}, what.at) {

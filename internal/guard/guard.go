@@ -252,6 +252,9 @@ func (g *Guard) settleAll(ground *Ground) {
 		s.settle(ground, g.c.Node)
 		g.watchLogins(s)
 		g.applyPolicy(s)
+		if s.pardoned(g.c.Now(), true) {
+			g.layers.judgeAnew(s)
+		}
 	}
 }
 
@@ -273,6 +276,9 @@ func (g *Guard) runPolicies(ctx context.Context) error {
 			s.mu.Unlock()
 			if due {
 				g.applyPolicy(s)
+			}
+			if s.pardoned(now, false) {
+				g.layers.judgeAnew(s)
 			}
 		}
 	}

@@ -77,6 +77,7 @@ func (g *Guard) held(s *subject, e *bpf.Event) {
 	a := g.kernelAct(s, e, x)
 	j := g.judge(s, a.question)
 	if !j.stops() {
+		s.excuse(j.until)
 		g.layers.verify(s, e.File)
 		g.release(e)
 		g.happened(a, j)

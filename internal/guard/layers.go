@@ -206,6 +206,19 @@ func (l *layers) verified(s *subject, stamp bpf.Stamp) bool {
 
 func stampOf(st *unix.Stat_t) bpf.Stamp { return bpf.StampOfStat(st) }
 
+// judgeAnew has the kernel's layer forget what was let be, and what else it was told.
+func (l *layers) judgeAnew(s *subject) {
+	if l.bpf == nil {
+		return
+	}
+	if err := l.bpf.Forget(s.id); err != nil && !s.gone.Load() {
+		l.guard.c.Log.Warn("the kernel's layer still knows what was let be", "subject", s.name(), "error", err)
+	}
+	if im := s.image.Load(); im != nil {
+		l.know(s, im)
+	}
+}
+
 // know hands every executable of the image to the kernel's layer, so that it knows
 // them while no guard runs.
 func (l *layers) know(s *subject, im *image) {

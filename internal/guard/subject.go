@@ -40,6 +40,8 @@ type subject struct {
 	debug    bool       // an ephemeral container: being in it is a login
 	declared [][]string // commands of its probes and hooks
 	policy   policy     // what the layers were told
+	excused  bool       // the kernel's layer was told of something that is not the image's and was let be
+	until    time.Time  // when the first of that is to be judged anew; zero for never
 	problem  string     // why it is watched less than it should be
 }
 
@@ -81,6 +83,25 @@ func (s *subject) who() touchstone.Running {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.running
+}
+
+// excuse notes that something was let be that is not the image's.
+func (s *subject) excuse(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.excused, s.until = true, sooner(s.until, until)
+}
+
+// pardoned reports whether something was let be that is to be judged anew, and
+// forgets that: because its time is over, or, with all, in any case.
+func (s *subject) pardoned(now time.Time, all bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.excused || !all && (s.until.IsZero() || now.Before(s.until)) {
+		return false
+	}
+	s.excused, s.until = false, time.Time{}
+	return true
 }
 
 // about returns what judging needs of the subject.
