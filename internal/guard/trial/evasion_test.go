@@ -71,7 +71,7 @@ var evasions = []evasion{
 	{name: "3 memory mounted later", deeds: [][]string{{"/actor", "tmpfs", "DIR/t"}, drop("DIR/t/x"), {"DIR/t/x"}}, stopped: either, late: true, kind: program, path: "DIR/t/x"},
 	{
 		name: "3 nested overlay", deeds: [][]string{{"/actor", "overlay", "/etc", "DIR/o"}, drop("DIR/o/merged/x"), {"DIR/o/merged/x"}},
-		stopped: bpfLayer, // fanotify would wait for itself kind: program, path: "DIR/o/merged/x",
+		stopped: bpfLayer, kind: program, path: "DIR/o/merged/x", // fanotify would wait for itself
 	},
 	{
 		name: "3 nested overlay's lower layer", deeds: [][]string{drop("DIR/l/x"), {"/actor", "overlay", "DIR/l", "DIR/o"}, {"DIR/o/merged/x"}},
