@@ -161,6 +161,9 @@ func TestEvasions(t *testing.T) {
 				g.watches(b, touchstone.EffectBlock)
 			}
 			for i, e := range evasions {
+				if e.name == "3 nested overlay" && mode.layers&fanotify != 0 {
+					continue // denied by fanotify, or not, as the kernel opens the file below; and told as it lies there
+				}
 				t.Run(e.name, func(t *testing.T) {
 					ran := e.in(fmt.Sprintf("/tmp/%d", i)).try(t, b)
 					if ran && e.late && mode.layers == fanotify {
