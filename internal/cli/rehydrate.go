@@ -201,7 +201,10 @@ func (p *program) showDue(ctx context.Context, a *ages, l *looked, args []string
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- together(ctx, l.background[max(len(l.background)-1, 0):]...) }()
-	defer func() { stop(); _ = <-ended }() // what ended it is known
+	defer func() {
+		stop()
+		<-ended //nolint:errcheck // what ended it is known
+	}()
 	fleet, limits, err := awaitFleet(ctx, l.runs)
 	if err != nil {
 		return err

@@ -247,11 +247,3 @@ func (e evasion) told(t *testing.T, g *guarded, b *box) {
 		t.Errorf("it was told with the steps %+v", event.Steps)
 	}
 }
-
-// mustExist fails where a file of the node is not there.
-func mustExist(t *testing.T, path string) {
-	t.Helper()
-	if _, err := os.Stat(path); err != nil {
-		t.Error(err)
-	}
-}
