@@ -2,7 +2,6 @@ package trial
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
