@@ -21,8 +21,9 @@ type logins struct {
 	told map[uint64]touchstone.RuntimeEvent // by session, while it is open
 }
 
-// resyncEvery is how often all processes are looked at, for what no event tells.
-const resyncEvery = 30 * time.Second
+// resyncEvery is how often all processes are looked at, for what no event tells, where
+// the kernel tells of processes; without that it is half a minute.
+const resyncEvery = time.Minute
 
 func (g *Guard) openLogins() {
 	g.logins.told = map[uint64]touchstone.RuntimeEvent{}
@@ -112,7 +113,11 @@ func (g *Guard) runLogins(ctx context.Context) error {
 			return nil
 		case <-every.C:
 		}
-		if lost := g.countLost(); !lost && time.Since(last) < resyncEvery {
+		pause := resyncEvery
+		if g.layers.bpf == nil {
+			pause /= 2
+		}
+		if lost := g.countLost(); !lost && time.Since(last) < pause {
 			continue
 		}
 		last = time.Now()

@@ -28,6 +28,8 @@ type Layer struct {
 	mu       sync.Mutex           // of changes to what is below, and to the control map
 	programs programs             // that act
 	verified map[uint64]*ebpf.Map // by subject
+
+	census census
 }
 
 // ErrHeld says that another guard of this machine has the layer.
