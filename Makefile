@@ -48,7 +48,7 @@ soak:
 	@for t in $$(grep -rl --include=*_test.go 'func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -ho 'func Fuzz[A-Za-z0-9_]*' $$t/*_test.go | cut -d' ' -f2); do \
 	    echo "$$t $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $${FUZZTIME:-2m} -fuzzminimizetime 10x $$t || exit 1; done; done
-	TOUCHSTONE_KILLS=300 go test -count 1 -timeout 3h ./... -rapid.checks=20000
+	TOUCHSTONE_KILLS=300 TOUCHSTONE_SOAK=1 go test -count 1 -timeout 3h ./... -rapid.checks=20000
 
 $(LINT):
 	@mkdir -p $(TOOLS)

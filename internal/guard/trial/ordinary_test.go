@@ -125,6 +125,9 @@ func TestFirstAct(t *testing.T) {
 // Containers that start while the guard starts, and many at once, are watched, and
 // nothing of theirs is stopped.
 func TestManyStart(t *testing.T) {
+	if !soaking(t) {
+		return
+	}
 	needNode(t)
 	const many = 50
 	list := make([]*box, many)

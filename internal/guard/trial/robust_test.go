@@ -172,6 +172,9 @@ func TestClock(t *testing.T) {
 // What one container does costs another nothing that it would notice, and blinds the
 // guard for none.
 func TestHostile(t *testing.T) {
+	if !soaking(t) {
+		return
+	}
 	victim := newSmallBox(t)
 	for _, c := range []struct {
 		name  string
