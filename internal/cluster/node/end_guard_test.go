@@ -79,9 +79,12 @@ func guards(t *testing.T, w *world) {
 		}
 		return nil
 	})
-	if !logs(t, w, prod) {
-		t.Error("it is no finding on the workload")
-	}
+	wait(t, "it is a finding on the workload", time.Minute, func(context.Context) error {
+		if !logs(t, w, prod) {
+			return errors.New("it is none")
+		}
+		return nil
+	})
 
 	got, err := g.EvictForGuard(t.Context(), api.GuardEviction{Node: node, Namespace: prod, Pod: taken.Name, PodUID: string(taken.UID), Event: past.ID})
 	if err != nil || !got.Done {
