@@ -59,6 +59,9 @@ func TestOrdinary(t *testing.T) {
 
 // Where the rules allow it, what is not in the image runs, and nothing is told.
 func TestAllowed(t *testing.T) {
+	if !soaking(t) {
+		return
+	}
 	b := newBox(t)
 	g := startGuard(t, "rules:\n  run-unknown: {others: allow}\n")
 	g.watches(b, touchstone.EffectNone)
@@ -77,6 +80,9 @@ func TestAllowed(t *testing.T) {
 
 // Where the rules alert, it runs and is told.
 func TestAlerted(t *testing.T) {
+	if !soaking(t) {
+		return
+	}
 	for name, layers := range map[string][]string{"fanotify": {"bpf"}, "bpf": {"fanotify"}, "both": nil} {
 		t.Run(name, func(t *testing.T) {
 			b := newSmallBox(t)
@@ -97,6 +103,9 @@ func TestAlerted(t *testing.T) {
 // is written down how often. What is in the image is never stopped, and what is not is
 // as soon as the container is watched.
 func TestFirstAct(t *testing.T) {
+	if !soaking(t) {
+		return
+	}
 	needNode(t)
 	for name, layers := range map[string][]string{"fanotify": {"bpf"}, "bpf": {"fanotify"}, "both": nil} {
 		t.Run(name, func(t *testing.T) {

@@ -40,6 +40,9 @@ func TestCanary(t *testing.T) {
 
 // While containerd is away what runs is guarded on; what comes after is guarded too.
 func TestContainerdRestarts(t *testing.T) {
+	if !soaking(t) {
+		return
+	}
 	b := newSmallBox(t)
 	g := startGuard(t, strict)
 	g.watches(b, touchstone.EffectBlock)
@@ -108,6 +111,9 @@ func TestJournal(t *testing.T) {
 
 // A full disk takes what is written down, and nothing else.
 func TestFullDisk(t *testing.T) {
+	if !soaking(t) {
+		return
+	}
 	b := newSmallBox(t)
 	g, c := prepareGuard(t, strict)
 	if err := os.MkdirAll(g.dir, 0o700); err != nil {
