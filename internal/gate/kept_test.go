@@ -67,7 +67,7 @@ func anyCase(t *rapid.T, environments []string) *touchstone.Case {
 		Waivers:  rapid.SliceOfN(rapid.Custom(anyWaiver), 0, 4).Draw(t, "waivers"), WaiversDigest: touchstone.DigestOf([]byte("waivers")), Now: day(t, "now"),
 		Question: anyQuestion(t, environments), History: anyHistory(t, environments),
 	}
-	switch word(t, "what", "inspected", "inspected", "inspected", "inspected", "unseen", "problem", "false") {
+	switch word(t, "what", "inspected", "inspected", "inspected", "inspected", "unseen", "problem", "problem", "problem", "false") {
 	case "unseen":
 	case "problem":
 		c.Problem = "the registry is down\nhint: wait"
@@ -100,7 +100,7 @@ func anyCase(t *rapid.T, environments []string) *touchstone.Case {
 
 func anyQuestion(t *rapid.T, environments []string) touchstone.Question {
 	q := touchstone.Question{
-		Occasion: touchstone.Occasion(word(t, "occasion", "check", "promote", "admit", "restart", "running", "login", "change", "execute")),
+		Occasion: touchstone.Occasion(word(t, "occasion", "check", "check", "promote", "admit", "admit", "restart", "running", "running", "login", "change", "execute")),
 		Place: touchstone.Place{
 			Environment: word(t, "environment", environments...), Namespace: word(t, "namespace", "shop", "x"), Cluster: "pay-1",
 			Class: touchstone.ClassApplication, Exposure: touchstone.ExposureOpen, Owner: "team-pay", Assumed: []string{},
