@@ -132,6 +132,10 @@ func (w *folderWalk) entry(dir *os.Root, full, name string, device uint64, depth
 	if !ok || info.Mode()&fs.ModeSocket != 0 {
 		return nil // a socket holds nothing and cannot be part of an artifact
 	}
+	if reason := badName(full); reason != "" { // folders that were made from within each other may lie as deep as they like
+		w.addf(touchstone.GapLimit, printable(full), "dir", "%s", reason)
+		return nil
+	}
 	number, err := w.begin(full)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package inspect
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,5 +77,35 @@ func TestFolderUnreadable(t *testing.T) {
 	e := inspect(t, newInspector(t, Config{}), inPlace(root))
 	if len(e.Gaps) != 1 || e.Gaps[0].Kind != touchstone.GapFailed || e.Gaps[0].Path != "x" || e.Manifest.Files != 1 {
 		t.Errorf("gaps %v, %d files; want one of kind failed at x, and its entry", e.Gaps, e.Manifest.Files)
+	}
+}
+
+// Whoever makes folders from within each other gets paths that no call takes
+// whole. They are a gap, and hide nothing else.
+func TestFolderWithEndlessPaths(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "x"), []byte("a"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	name := strings.Repeat("d", maxName)
+	at, err := os.OpenRoot(root)
+	for range 300 { // as many as pass what a manifest can hold
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := at.Mkdir(name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		within, failed := at.OpenRoot(name)
+		_ = at.Close() // it was only read
+		at, err = within, failed
+	}
+	_ = at.Close() // it was only made
+	e := inspect(t, newInspector(t, Config{}), inPlace(root))
+	if len(e.Gaps) != 1 || e.Gaps[0].Kind != touchstone.GapLimit {
+		t.Errorf("gaps %v, want one of kind limit", e.Gaps)
+	}
+	if want := 1 + maxNamePath/(maxName+1); e.Manifest.Files != want {
+		t.Errorf("%d files, want %d: all that have a path", e.Manifest.Files, want)
 	}
 }

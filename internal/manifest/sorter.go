@@ -35,8 +35,12 @@ type item struct{ start, end uint32 }
 // run is a sorted manifest in a mapped temporary file.
 type run struct{ mapping *blob.Mapping }
 
-// Add takes an entry and keeps none of its memory.
+// Add takes an entry and keeps none of its memory. An entry without a path or
+// with an absurd one is an error.
 func (s *Sorter) Add(e *Entry) error {
+	if !e.valid() {
+		return absurd(e)
+	}
 	limit := s.ChunkBytes
 	if limit == 0 {
 		limit = 8 << 20

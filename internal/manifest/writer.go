@@ -32,8 +32,8 @@ func (w *Writer) Add(e *Entry) error {
 	switch {
 	case w.err != nil:
 		return w.err
-	case len(e.Path) == 0, len(e.Path) > maxPath, len(e.Link) > maxLink, e.Kind >= kinds, e.Exec >= execs, e.Size < 0, e.Mode > 0o7777:
-		w.err = fmt.Errorf("writing the manifest: the entry %.200q cannot be kept", e.Path)
+	case !e.valid():
+		w.err = absurd(e)
 		return w.err
 	case w.started && compareEntries(&w.before, e) >= 0:
 		w.err = fmt.Errorf("writing the manifest: %.200q comes after %.200q", e.Path, w.before.Path)
@@ -94,3 +94,14 @@ func (w *Writer) flush() {
 // castagnoli returns the table of CRC-32C, which the standard library makes once
 // and computes by the processor's own instruction.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
+// valid reports whether decodeEntry would take the entry again.
+func (e *Entry) valid() bool {
+	return len(e.Path) > 0 && len(e.Path) <= maxPath && len(e.Link) <= maxLink &&
+		e.Kind < kinds && e.Exec < execs && e.Size >= 0 && e.Mode <= 0o7777
+}
+
+// absurd says that an entry is not valid.
+func absurd(e *Entry) error {
+	return fmt.Errorf("writing the manifest: the entry %.200q cannot be kept", e.Path)
+}
