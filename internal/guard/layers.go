@@ -32,6 +32,7 @@ type layers struct {
 	// watches: their ids are taken over with the containers.
 	adopted  map[uint64]bpf.Mode
 	identity map[adoptedBy]uint64
+	room     room
 
 	mu       sync.Mutex
 	problems map[string]string // by layer: why it is not there
@@ -58,6 +59,7 @@ func (g *Guard) openLayers() error {
 	} else {
 		l.bpf = layer
 		g.adopt()
+		g.working.Go(g.makeRoom)
 	}
 	for name, problem := range l.problems {
 		if !without(name) {
@@ -275,111 +277,4 @@ func (l *layers) states() []LayerStatus {
 		out = append(out, st)
 	}
 	return out
-}
-
-// adoptedBy is how the kernel tells the tasks of a subject.
-type adoptedBy struct {
-	cgroup  uint64
-	mountNS uint64
-}
-
-// adopt finds what a guard before this one has left in the kernel.
-func (g *Guard) adopt() {
-	l := &g.layers
-	l.adopted, l.identity = map[uint64]bpf.Mode{}, map[adoptedBy]uint64{}
-	watched, err := l.bpf.Watched()
-	if err != nil {
-		g.trouble("what was enforced before cannot be read: " + err.Error())
-		return
-	}
-	highest := g.nextID.Load()
-	for _, w := range watched {
-		highest = max(highest, w.Subject)
-		l.adopted[w.Subject] = w.Mode
-		for _, c := range w.Cgroups {
-			l.identity[adoptedBy{cgroup: c}] = w.Subject
-		}
-		for _, m := range w.MountNS {
-			l.identity[adoptedBy{mountNS: m}] = w.Subject
-		}
-	}
-	g.nextID.Store(highest)
-}
-
-// idFor returns the id of a container that is new here: the one that it has in the
-// kernel already, or a fresh one. An id is taken over once.
-func (l *layers) idFor(pid int) uint64 {
-	if l.bpf != nil && len(l.adopted) > 0 {
-		if id, err := l.bpf.Identify(pid); err == nil {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			for _, by := range []adoptedBy{{mountNS: id.MountNS}, {cgroup: id.Cgroup}} {
-				if subject, ok := l.identity[by]; ok && by != (adoptedBy{}) {
-					for k, v := range l.identity {
-						if v == subject {
-							delete(l.identity, k)
-						}
-					}
-					return subject
-				}
-			}
-		}
-	}
-	return l.guard.nextID.Add(1)
-}
-
-// settleWithin is how long the containers that run at the guard's start may take to
-// be watched before an earlier guard's programs are taken away all the same.
-const settleWithin = time.Minute
-
-// settleKernel takes away what a guard before this one has left in the kernel, once
-// everything that runs is watched anew.
-func (g *Guard) settleKernel() {
-	for deadline := time.Now().Add(settleWithin); time.Now().Before(deadline) && g.ctx.Err() == nil; {
-		if g.allWatched() {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	g.layers.dropOthers()
-	if err := g.layers.bpf.Settle(); err != nil {
-		g.trouble("an earlier guard's programs are still in the kernel: " + err.Error())
-	}
-	for _, s := range g.all() {
-		g.resume(s)
-	}
-}
-
-// allWatched reports whether the layers see everything that is known to run.
-func (g *Guard) allWatched() bool {
-	return !slices.ContainsFunc(g.all(), func(s *subject) bool { return !s.watched.Load() && !s.gone.Load() })
-}
-
-// resume judges what was held when an earlier guard ended, and what its programs have
-// stopped and nobody has let go on.
-func (g *Guard) resume(s *subject) {
-	im := g.images.hold(s.image.Load())
-	defer g.images.release(im)
-	for _, pid := range g.processes(s) {
-		if im == nil || !stopped(pid) {
-			continue
-		}
-		g.sweepProcess(s, im, pid)
-		if err := unix.Kill(pid, unix.SIGCONT); err != nil && !errors.Is(err, unix.ESRCH) {
-			g.c.Log.Warn("a process that was held could not be let go on", "pid", pid, "error", err)
-		}
-	}
-}
-
-// dropOthers forgets what a guard before this one has left of containers that are
-// gone.
-func (l *layers) dropOthers() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, subject := range l.identity {
-		if err := l.bpf.Unwatch(subject); err != nil {
-			l.guard.c.Log.Warn("a container that has ended is still watched in the kernel", "error", err)
-		}
-	}
-	clear(l.identity)
 }

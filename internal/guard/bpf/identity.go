@@ -1,18 +1,12 @@
 package bpf
 
 import (
-	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,21 +66,17 @@ func findHierarchy(cgroups string) (hierarchy, error) {
 // Identify returns how the tasks of the process' container can be told. What it
 // shares with the host is left out, and so is no part of the identity. The error
 // wraps os.ErrNotExist if there is no such process.
-//
-// Every process of the machine is looked at, some µs each, once for all who ask at the
-// same time.
 func (l *Layer) Identify(pid int) (Identity, error) {
-	all, err := l.census.ask(&l.mu, func() (map[uint32]kernelProcess, error) { return l.programs.processes() })
-	if err != nil {
-		return Identity{}, err
+	var c kernelControl
+	if err := l.maps[kernelMapControls].Lookup(uint32(0), &c); err != nil {
+		return Identity{}, fmt.Errorf("reading the control map: %w", err)
 	}
-	host, known := all[kernelThread]
-	p, running := all[uint32(pid)]
-	if !running || !known {
-		return Identity{}, fmt.Errorf("identifying process %d: %w", pid, os.ErrNotExist)
+	p, err := l.lister.process(pid)
+	if err != nil {
+		return Identity{}, fmt.Errorf("identifying process %d: %w", pid, err)
 	}
 	id := Identity{Cgroup: p.Cgroup, MountNS: p.Mount, PIDNS: pidNamespaceOf(p.PidSpace)}
-	if p.Mount == host.Mount {
+	if p.Mount == c.Mount {
 		id.MountNS = 0
 	}
 	return id, nil
@@ -105,46 +95,12 @@ func (n PIDNamespace) toKernel() kernelPidSpace {
 const kernelThread = 2
 
 // findHost tells the programs which mount namespace is the host's.
-func (l *Layer) findHost(p programs) error {
-	all, err := p.processes()
-	if err != nil {
-		return err
-	}
-	host, known := all[kernelThread]
-	if !known || host.PidSpace.Inode != 0 {
-		return errors.New("the host's processes are not to be seen\nhint: run the guard in the host's PID namespace")
+func (l *Layer) findHost() error {
+	host, err := l.lister.process(kernelThread)
+	if err != nil || host.PidSpace.Inode != 0 {
+		return errors.Join(errors.New("the host's processes are not to be seen\nhint: run the guard in the host's PID namespace"), err)
 	}
 	return l.changeControl(func(c *kernelControl) { c.Mount = host.Mount })
-}
-
-// processes asks the kernel about every process.
-func (p programs) processes() (map[uint32]kernelProcess, error) {
-	program, err := ebpf.LoadPinnedProgram(filepath.Join(p.folder, "programs", kernelProgListProcesses), nil)
-	if err != nil {
-		return nil, fmt.Errorf("listing processes: %w", err)
-	}
-	defer program.Close()
-	attached, err := link.AttachIter(link.IterOptions{Program: program})
-	if err != nil {
-		return nil, fmt.Errorf("listing processes: %w", err)
-	}
-	defer func() { _ = attached.Close() }()
-	list, err := attached.Open()
-	if err != nil {
-		return nil, fmt.Errorf("listing processes: %w", err)
-	}
-	defer list.Close()
-	all := make(map[uint32]kernelProcess)
-	for in := bufio.NewReader(list); ; {
-		var one kernelProcess
-		switch err := binary.Read(in, binary.NativeEndian, &one); {
-		case errors.Is(err, io.EOF):
-			return all, nil
-		case err != nil:
-			return nil, fmt.Errorf("listing processes: %w", err)
-		}
-		all[one.Pid] = one
-	}
 }
 
 // CgroupID returns the Cgroup of an Identity, from the group's path in the hierarchy

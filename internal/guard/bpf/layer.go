@@ -25,11 +25,13 @@ type Layer struct {
 	reader    *ringbuf.Reader
 	spec      *ebpf.CollectionSpec
 
-	mu       sync.Mutex           // of changes to what is below, and to the control map
-	programs programs             // that act
-	verified map[uint64]*ebpf.Map // by subject
+	stamps *stampSets
+	lister lister
 
-	census census
+	mu       sync.Mutex      // of changes to what is below, to the control map, and to who is watched
+	programs programs        // that act
+	forks    map[uint64]bool // by subject: whether its forks are to be told
+	wanted   uint32          // what the control map says of forks
 }
 
 // ErrHeld says that another guard of this machine has the layer.
@@ -47,7 +49,7 @@ func Open(config Config) (*Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Layer{config: config, verified: make(map[uint64]*ebpf.Map)}
+	l := &Layer{config: config}
 	if err := l.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the eBPF layer: %w", err), l.Close())
 	}
@@ -78,11 +80,15 @@ func (l *Layer) open() error {
 	if l.maps, err = openMaps(filepath.Join(l.folder, "maps"), l.spec); err != nil {
 		return err
 	}
+	l.stamps = newStampSets(l.maps[kernelMapStamps], l.spec.Maps[kernelMapStamps].InnerMap)
 	if err := l.changeControl(func(c *kernelControl) {
 		next := l.config.control(l.hierarchy)
 		next.Active, next.Forks, next.Mount = c.Active, c.Forks, c.Mount
 		*c = next
 	}); err != nil {
+		return err
+	}
+	if err := l.findForks(); err != nil {
 		return err
 	}
 	if err := l.Beat(); err != nil {
@@ -106,12 +112,11 @@ func (l *Layer) Close() error {
 	if l.reader != nil {
 		errs = append(errs, l.reader.Close())
 	}
-	for _, m := range l.verified {
-		errs = append(errs, m.Close())
-	}
+	errs = append(errs, l.stamps.close())
 	for _, m := range l.maps {
 		errs = append(errs, m.Close())
 	}
+	errs = append(errs, l.lister.close())
 	if l.lock != nil {
 		errs = append(errs, l.lock.Close())
 		l.lock = nil

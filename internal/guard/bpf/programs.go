@@ -51,8 +51,7 @@ func (l *Layer) openPrograms() error {
 			continue
 		}
 		if strings.HasSuffix(p.folder, "-"+version()) && whole(p.folder) == nil {
-			l.programs = p
-			if err := l.findHost(p); err != nil {
+			if err := l.take(p); err != nil {
 				return err
 			}
 			return l.SetMappings(l.config.Mappings)
@@ -62,7 +61,7 @@ func (l *Layer) openPrograms() error {
 	if err != nil {
 		return err
 	}
-	if err := l.findHost(next); err != nil {
+	if err := l.take(next); err != nil {
 		return err
 	}
 	if err := next.attach(l.config.Mappings); err != nil {
@@ -71,13 +70,22 @@ func (l *Layer) openPrograms() error {
 	if err := l.changeControl(func(c *kernelControl) { c.Active = next.generation }); err != nil {
 		return err
 	}
-	l.programs = next
 	for _, p := range present {
 		if err := os.RemoveAll(p.folder); err != nil {
 			return fmt.Errorf("removing the programs that acted before: %w", err)
 		}
 	}
 	return nil
+}
+
+// take goes by these programs from now on.
+func (l *Layer) take(p programs) error {
+	list, err := p.lister()
+	if err != nil {
+		return err
+	}
+	l.programs, l.lister = p, list
+	return l.findHost()
 }
 
 // generations lists those that are pinned.

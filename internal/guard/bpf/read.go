@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
 )
@@ -33,6 +34,21 @@ func (l *Layer) Events(ctx context.Context) iter.Seq2[Event, error] {
 			if !yield(e, err) {
 				return
 			}
+			if record.Remaining == 0 {
+				// Who waits at the end of the ring has the kernel wake it at the very next
+				// event, which whoever makes that pays for: so they gather first.
+				gather(ctx)
+			}
 		}
+	}
+}
+
+// gathering is how long events gather in the ring after all there were have been read.
+const gathering = time.Millisecond
+
+func gather(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(gathering):
 	}
 }

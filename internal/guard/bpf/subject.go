@@ -19,14 +19,19 @@ func (l *Layer) Watch(subject uint64, id Identity, mode Mode) error {
 	if subject == 0 {
 		return errors.New("subject 0 stands for none")
 	}
+	if err := l.stamps.make(subject); err != nil {
+		return fmt.Errorf("watching subject %d: %w", subject, err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.prepare(subject); err != nil {
 		return fmt.Errorf("watching subject %d: %w", subject, err)
 	}
-	if err := l.maps[kernelMapSubjects].Put(subject, mode.toKernel()); err != nil {
+	kernel := mode.toKernel()
+	if err := l.maps[kernelMapSubjects].Put(subject, kernel); err != nil {
 		return fmt.Errorf("watching subject %d: %w", subject, err)
 	}
+	l.forks[subject] = kernel.Forks != 0
 	for _, known := range []struct {
 		by       string
 		key      any
@@ -49,21 +54,8 @@ func (l *Layer) Watch(subject uint64, id Identity, mode Mode) error {
 	return l.wantForks()
 }
 
-// prepare makes room for what belongs to a subject.
+// prepare makes room for what is counted of a subject.
 func (l *Layer) prepare(subject uint64) error {
-	if _, err := l.stampsOf(subject); errors.Is(err, ebpf.ErrKeyNotExist) {
-		inner, err := ebpf.NewMap(l.spec.Maps[kernelMapStamps].InnerMap)
-		if err != nil {
-			return err
-		}
-		if err := l.maps[kernelMapStamps].Put(subject, inner); err != nil {
-			inner.Close()
-			return err
-		}
-		l.verified[subject] = inner
-	} else if err != nil {
-		return err
-	}
 	processors, err := ebpf.PossibleCPU()
 	if err != nil {
 		return err
@@ -79,15 +71,38 @@ func (l *Layer) prepare(subject uint64) error {
 
 // wantForks has forks looked at only while some subject wants them.
 func (l *Layer) wantForks() error {
+	var want uint32
+	for _, wanted := range l.forks {
+		if wanted {
+			want = 1
+			break
+		}
+	}
+	if want == l.wanted {
+		return nil
+	}
+	if err := l.changeControlLocked(func(c *kernelControl) { c.Forks = want }); err != nil {
+		return err
+	}
+	l.wanted = want
+	return nil
+}
+
+// findForks finds whose forks an earlier guard wanted to see.
+func (l *Layer) findForks() error {
 	subjects, err := l.subjects()
 	if err != nil {
 		return err
 	}
-	var want uint32
-	for _, s := range subjects {
-		want |= uint32(s.Forks)
+	var c kernelControl
+	if err := l.maps[kernelMapControls].Lookup(uint32(0), &c); err != nil {
+		return fmt.Errorf("reading the control map: %w", err)
 	}
-	return l.changeControlLocked(func(c *kernelControl) { c.Forks = want })
+	l.wanted, l.forks = c.Forks, make(map[uint64]bool)
+	for subject, s := range subjects {
+		l.forks[subject] = s.Forks != 0
+	}
+	return nil
 }
 
 func (l *Layer) subjects() (map[uint64]kernelSubject, error) {
@@ -106,6 +121,13 @@ func (l *Layer) subjects() (map[uint64]kernelSubject, error) {
 
 // Unwatch ends what Watch began, and forgets what was verified and counted.
 func (l *Layer) Unwatch(subject uint64) error {
+	if err := errors.Join(l.unwatch(subject), l.stamps.drop(subject)); err != nil {
+		return fmt.Errorf("ending the watch on subject %d: %w", subject, err)
+	}
+	return nil
+}
+
+func (l *Layer) unwatch(subject uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	errs := []error{
@@ -113,20 +135,13 @@ func (l *Layer) Unwatch(subject uint64) error {
 		dropValue[uint64](l.maps[kernelMapMountSpaces], subject),
 		dropValue[kernelPidSpace](l.maps[kernelMapPidSpaces], subject),
 	}
-	for _, m := range []string{kernelMapSubjects, kernelMapStamps, kernelMapTallies, kernelMapBuckets} {
+	for _, m := range []string{kernelMapSubjects, kernelMapTallies, kernelMapBuckets} {
 		if err := l.maps[m].Delete(subject); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			errs = append(errs, err)
 		}
 	}
-	if m := l.verified[subject]; m != nil {
-		errs = append(errs, m.Close())
-		delete(l.verified, subject)
-	}
-	errs = append(errs, l.wantForks())
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("ending the watch on subject %d: %w", subject, err)
-	}
-	return nil
+	delete(l.forks, subject)
+	return errors.Join(append(errs, l.wantForks())...)
 }
 
 // dropValue deletes the entries that have the value.

@@ -26,87 +26,51 @@ func (l *Layer) VerifyAll(subject uint64, stamps []Stamp) error {
 	if len(stamps) == 0 {
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	m, err := l.stampsOf(subject)
-	if err != nil {
-		return notWatched(subject, err)
-	}
 	keys := make([]kernelStamp, len(stamps))
 	times := make([]uint64, len(stamps))
 	now := uint64(sinceBoot())
 	for i, s := range stamps {
 		keys[i], times[i] = s.toKernel(), now
 	}
-	_, err = m.BatchUpdate(keys, times, nil)
-	if isFull(err) {
-		if err := dropSuperseded(m); err != nil {
-			return fmt.Errorf("making room for verified files of subject %d: %w", subject, err)
+	return l.stamps.use(subject, func(m *ebpf.Map) error {
+		_, err := m.BatchUpdate(keys, times, nil)
+		if isFull(err) {
+			if err := dropSuperseded(m); err != nil {
+				return fmt.Errorf("making room for verified files of subject %d: %w", subject, err)
+			}
+			_, err = m.BatchUpdate(keys, times, nil)
 		}
-		_, err = m.BatchUpdate(keys, times, nil)
-	}
-	if isFull(err) {
-		return fmt.Errorf("verifying files of subject %d: %w", subject, ErrFull)
-	}
-	if err != nil {
-		return fmt.Errorf("verifying files of subject %d: %w", subject, err)
-	}
-	return nil
+		if isFull(err) {
+			err = ErrFull
+		}
+		if err != nil {
+			return fmt.Errorf("verifying files of subject %d: %w", subject, err)
+		}
+		return nil
+	})
 }
 
 // Verified says whether the file may run in the subject, in that state.
 func (l *Layer) Verified(subject uint64, stamp Stamp) (bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	m, err := l.stampsOf(subject)
-	if err != nil {
-		return false, notWatched(subject, err)
-	}
-	var when uint64
-	err = m.Lookup(stamp.toKernel(), &when)
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	var verified bool
+	err := l.stamps.use(subject, func(m *ebpf.Map) error {
+		var when uint64
+		err := m.Lookup(stamp.toKernel(), &when)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		verified = err == nil
+		return err
+	})
+	return verified, err
 }
 
 // Forget takes back everything that was verified for the subject.
 func (l *Layer) Forget(subject uint64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	inner, err := ebpf.NewMap(l.spec.Maps[kernelMapStamps].InnerMap)
-	if err != nil {
+	if err := l.stamps.empty(subject); err != nil {
 		return fmt.Errorf("forgetting the verified files of subject %d: %w", subject, err)
 	}
-	if err := l.maps[kernelMapStamps].Update(subject, inner, ebpf.UpdateExist); err != nil {
-		inner.Close()
-		return notWatched(subject, err)
-	}
-	if old := l.verified[subject]; old != nil {
-		old.Close()
-	}
-	l.verified[subject] = inner
 	return nil
-}
-
-// stampsOf returns the subject's map; ebpf.ErrKeyNotExist if it has none.
-func (l *Layer) stampsOf(subject uint64) (*ebpf.Map, error) {
-	if m := l.verified[subject]; m != nil {
-		return m, nil
-	}
-	var m *ebpf.Map
-	if err := l.maps[kernelMapStamps].Lookup(subject, &m); err != nil {
-		return nil, err
-	}
-	l.verified[subject] = m
-	return m, nil
-}
-
-func notWatched(subject uint64, err error) error {
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		err = ErrUnwatched
-	}
-	return fmt.Errorf("files of subject %d: %w", subject, err)
 }
 
 // dropSuperseded forgets all states of each file but the one verified last.

@@ -21,7 +21,8 @@ type Layer struct {
 	self    int    // this process, which is never judged
 	machine int    // a process in the mount namespace of this machine
 	hostNS  uint64 // that namespace
-	unique  bool   // whether the kernel has mount ids that are never used again
+	systems machineSystems
+	unique  bool // whether the kernel has mount ids that are never used again
 
 	groups    sync.RWMutex // held for reading by whoever uses a group, but for the loops
 	ask, tell int          // the groups; -1 once they are closed
@@ -53,7 +54,7 @@ func Start(cfg Config) (*Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Layer{cfg: cfg, started: time.Now(), done: make(chan struct{}), self: os.Getpid(), ask: -1, tell: -1, stop: -1, epoll: -1, unique: hasUniqueMounts()}
+	l := &Layer{cfg: cfg, started: time.Now(), done: make(chan struct{}), self: os.Getpid(), ask: -1, tell: -1, stop: -1, epoll: -1, unique: hasUniqueMounts(), systems: machineSystems{info: -1}}
 	if err := l.open(); err != nil {
 		l.release()
 		return nil, err
@@ -102,6 +103,9 @@ func (l *Layer) open() (err error) {
 		l.machine = l.self
 		l.hostNS, err = namespaceOf(l.machine)
 	}
+	if err == nil {
+		err = l.systems.open(l.machine)
+	}
 	if err != nil {
 		return fmt.Errorf("starting fanotify: %w", err)
 	}
@@ -133,6 +137,7 @@ func (l *Layer) Close() {
 // release closes what is open. Workers that hang in reading a file may still be
 // about to answer: they find no group.
 func (l *Layer) release() {
+	l.systems.close()
 	l.groups.Lock()
 	defer l.groups.Unlock()
 	for _, fd := range []*int{&l.ask, &l.tell, &l.stop, &l.epoll} {

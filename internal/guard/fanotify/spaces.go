@@ -287,7 +287,7 @@ func (l *Layer) scan(sp *space) error {
 	if cut {
 		l.troubleOnce(sp.subject, fmt.Sprintf("it has more than %d mounts; what is executed from the others is not asked about", l.cfg.Mounts))
 	}
-	host, err := l.hostSystems()
+	host, err := l.systems.now()
 	if err != nil {
 		return err
 	}
@@ -376,25 +376,6 @@ func (d descriptor) ReadAt(b []byte, offset int64) (int, error) {
 		return 0, io.EOF
 	}
 	return max(n, 0), err
-}
-
-// hostSystems returns the file systems that the machine itself has mounted: a mark
-// on the whole of one of these would ask about the machine's own files.
-func (l *Layer) hostSystems() (map[uint64]bool, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", l.machine))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	lines, _, err := readMounts(int(f.Fd()), 1<<17)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[uint64]bool, len(lines))
-	for i := range lines {
-		out[lines[i].dev] = true
-	}
-	return out, nil
 }
 
 // learn looks at the mount namespace that an event comes from, because its file lies
