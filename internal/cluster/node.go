@@ -148,6 +148,14 @@ func (c *Cluster) Trust(host string) error {
 	return os.WriteFile(filepath.Join(folder, "hosts.toml"), []byte(text), 0o600)
 }
 
+// Containerd is the path of the node's containerd's socket.
+func (c *Cluster) Containerd() string { return socket(c.dir) }
+
+// EmptyDir is where a volume of a pod, made by the kubelet, lies on the node.
+func (c *Cluster) EmptyDir(p *corev1.Pod, volume string) string {
+	return filepath.Join(c.dir, "kubelet", "pods", string(p.UID), "volumes", "kubernetes.io~empty-dir", volume)
+}
+
 // StaticFolder is where the kubelet reads pods that no API server has admitted.
 func (c *Cluster) StaticFolder() string { return filepath.Join(c.dir, "static") }
 

@@ -57,6 +57,7 @@ func (g *Guard) watchLogins(s *subject) {
 	s.mu.Lock()
 	of.Declared, of.Debug = s.declared, s.debug
 	s.mu.Unlock()
+	of.Declared = s.asExecuted(of.Declared)
 	g.sessionEvents(g.logins.tracker.Add(of, g.c.Now()))
 }
 

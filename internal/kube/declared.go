@@ -21,7 +21,7 @@ func declared(spec *corev1.PodSpec, settings map[string]touchstone.Settings) []g
 		}
 		for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
 			if p != nil && p.Exec != nil {
-				one.Probes = append(one.Probes, p.Exec.Command)
+				one.Probes = append(one.Probes, expanded(p.Exec.Command, c.Env))
 			}
 		}
 		if l := c.Lifecycle; l != nil {

@@ -21,6 +21,7 @@ func TestTheGateEndToEnd(t *testing.T) {
 		{"a sidecar is injected", sidecar},
 		{"nobody gets into prod", logins},
 		{"what a guard tells", guards},
+		{"a guard on the node", guarded},
 		{"the glass is broken", glass},
 		{"what is better than what runs", improves},
 		{"what must be promoted", promoted},

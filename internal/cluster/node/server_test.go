@@ -32,6 +32,7 @@ environments: [dev, prod, live]
 places:
   - {namespace: kube-*, environment: dev, class: system, owner: platform}
   - {labels: {stage: dev}, environment: dev, owner: team-dev}
+  - {labels: {stage: watched}, environment: dev, class: watched, owner: team-dev}
   - {labels: {stage: prod}, environment: prod, owner: team-shop}
   - {labels: {stage: live}, environment: live, owner: team-shop}
 rules:
@@ -47,6 +48,11 @@ rules:
   restart:          {others: allow}
   mend-within:      {dev: any, others: at most 14d}
   login:            {dev: allow, others: kill}
+  run-unknown:      {dev: allow, others: kill}
+  run-unjudged:     {dev: allow, others: block}
+  change:           {dev: allow, others: alert}
+classes:
+  watched: {where: [dev], login: alert, run-unknown: block, run-unjudged: block}
 `
 
 // hole is an advisory about a package before 2.0-1.

@@ -155,6 +155,12 @@ const (
 // push pushes an image with these packages that was never pushed before.
 func (w *world) push(t *testing.T, repositoryAndTag, packages string) (reference string, digest touchstone.Digest) {
 	t.Helper()
+	return w.pushOn(t, w.base, repositoryAndTag, packages)
+}
+
+// pushOn is push on top of another image.
+func (w *world) pushOn(t *testing.T, base v1.Image, repositoryAndTag, packages string) (reference string, digest touchstone.Digest) {
+	t.Helper()
 	w.made++
 	status := ""
 	for one := range strings.SplitSeq(packages, ", ") {
@@ -168,7 +174,7 @@ func (w *world) push(t *testing.T, repositoryAndTag, packages string) (reference
 	if err != nil {
 		t.Fatal(err)
 	}
-	im, err := mutate.AppendLayers(w.base, layer.Layer)
+	im, err := mutate.AppendLayers(base, layer.Layer)
 	if err != nil {
 		t.Fatal(err)
 	}

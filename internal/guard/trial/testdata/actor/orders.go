@@ -39,6 +39,7 @@ func obeyAll(args []string) error {
 			return err
 		}
 	}
+	_ = os.Remove(args[0]) // of the container before this one, where a volume has outlived it
 	l, err := net.Listen("unix", args[0])
 	if err != nil {
 		return err
