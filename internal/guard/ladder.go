@@ -46,13 +46,14 @@ func (g *Guard) happened(a act, j judgement) {
 		return
 	}
 	e := g.event(&a, &j)
-	g.remember(a.session, &e)
+	g.remember(a.session, &e, j.action == touchstone.EffectKill)
 	if j.action != touchstone.EffectKill {
 		g.tell(key, e)
 		return
 	}
 	g.working.Go(func() {
 		g.takeAway(a.subject, &e, a.copy)
+		g.settled(a.session, &e)
 		g.tell(key, e)
 	})
 }

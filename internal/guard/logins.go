@@ -18,7 +18,7 @@ type logins struct {
 	tracker *session.Tracker
 
 	mu   sync.Mutex
-	told map[uint64]touchstone.RuntimeEvent // by session, while it is open
+	told map[uint64]*toldLogin // by session, while there is more to tell of it
 }
 
 // resyncEvery is how often all processes are looked at, for what no event tells, where
@@ -26,7 +26,7 @@ type logins struct {
 const resyncEvery = time.Minute
 
 func (g *Guard) openLogins() {
-	g.logins.told = map[uint64]touchstone.RuntimeEvent{}
+	g.logins.told = map[uint64]*toldLogin{}
 	g.logins.tracker = session.New(session.Config{Look: g.proc(), Host: g.hostID})
 }
 
@@ -237,63 +237,4 @@ func (g *Guard) killMembers(id uint64) (alive int, err error) {
 		err = errors.Join(err, killProcess(readProcess(m.PID)))
 	}
 	return alive, err
-}
-
-// remember keeps the event of a session that is open, to tell of its end.
-func (g *Guard) remember(id uint64, e *touchstone.RuntimeEvent) {
-	if id == 0 {
-		return
-	}
-	g.logins.mu.Lock()
-	defer g.logins.mu.Unlock()
-	const most = 4096
-	if len(g.logins.told) < most {
-		g.logins.told[id] = *e
-	}
-}
-
-// knownMore tells that admission or the runtime knows more of a session.
-func (g *Guard) knownMore(in *session.Session) {
-	g.logins.mu.Lock()
-	defer g.logins.mu.Unlock()
-	if e, ok := g.logins.told[in.ID]; ok {
-		login := in.Login()
-		if e.Login != nil {
-			login.Admitted = e.Login.Admitted
-		}
-		e.Login = &login
-		g.logins.told[in.ID] = e
-	}
-}
-
-// loggedOut tells how long a session was, and what it has executed: the same event
-// once more, with its end.
-func (g *Guard) loggedOut(in *session.Session) {
-	g.logins.mu.Lock()
-	e, ok := g.logins.told[in.ID]
-	delete(g.logins.told, in.ID)
-	g.logins.mu.Unlock()
-	if !ok {
-		return
-	}
-	login := in.Login()
-	if e.Login != nil && e.Login.Admitted != "" {
-		login.By, login.Admitted = e.Login.By, e.Login.Admitted
-	}
-	e.Login, e.Tree = &login, in.Tree
-	g.write(&e)
-}
-
-// joined takes over who people are, as the server knows by the door's own record.
-func (g *Guard) joined(who map[string]touchstone.Login) {
-	g.logins.mu.Lock()
-	defer g.logins.mu.Unlock()
-	for id, e := range g.logins.told {
-		if l, ok := who[e.ID]; ok && e.Login != nil {
-			login := *e.Login
-			login.By, login.Admitted = l.By, l.Admitted
-			e.Login = &login
-			g.logins.told[id] = e
-		}
-	}
 }
