@@ -74,7 +74,9 @@ func (g *Guard) processEvent(_ *subject, e *bpf.Event) {
 	case bpf.Exec:
 		g.sessionEvents(g.logins.tracker.Exec(session.Exec{At: now, Process: sessionProcess(e)}))
 	case bpf.Fork:
-		g.sessionEvents(g.logins.tracker.Fork(session.Fork{At: now, Process: sessionProcess(e)}))
+		g.sessionEvents(g.logins.tracker.Fork(session.Fork{
+			At: now, Process: sessionProcess(e), ParentPIDNamespace: uint64(e.Parent.PIDNS),
+		}))
 	case bpf.Exit:
 		g.sessionEvents(g.logins.tracker.Exit(e.Process.PID, uint64(ticksOf(e.Process.Start)), now))
 	}
@@ -98,7 +100,7 @@ func sessionProcess(e *bpf.Event) session.Process {
 // runtimeExec hands on what the runtime tells.
 func (g *Guard) runtimeExec(s *subject, e *containerd.Event) {
 	g.sessionEvents(g.logins.tracker.RuntimeExec(session.RuntimeExec{
-		At: g.c.Now(), Subject: s.id, ExecID: e.Exec.ID, PID: e.Exec.Process.PID, Terminal: e.Exec.Terminal, Command: e.Exec.Command,
+		At: g.c.Now(), Subject: s.id, ExecID: e.Exec.ID, PID: e.Exec.Process.PID, Start: e.Exec.Process.Start, Terminal: e.Exec.Terminal, Command: e.Exec.Command,
 	}))
 }
 
@@ -114,6 +116,7 @@ func (g *Guard) runLogins(ctx context.Context) error {
 			return nil
 		case <-every.C:
 		}
+		g.sessionEvents(g.logins.tracker.Settle(g.c.Now()))
 		pause := resyncEvery
 		if g.layers.bpf == nil {
 			pause /= 2

@@ -14,21 +14,30 @@ func (t *Tracker) announce(r RuntimeExec) {
 	if in == nil {
 		return
 	}
-	if p := t.processes[r.PID]; p != nil && t.at(p) == r.Subject {
-		if s := p.session; s != nil && s.rootPID == r.PID {
-			t.know(s, r)
-			return
-		}
-		facts := p.Process
-		facts.Command = r.Command
-		t.beginTold(p, t.complete(facts), r)
+	p := t.processes[r.PID]
+	if p != nil && (t.at(p) != r.Subject || !same(r.Start, p.Start)) {
+		p = nil
+	}
+	if p != nil && p.session != nil && p.session.rootPID == r.PID {
+		t.know(p.session, r)
 		return
 	}
-	if i := slices.IndexFunc(t.ended, func(s *session) bool {
-		return s.rootPID == r.PID && s.Subject == r.Subject && !s.Confirmed && s.Kind != touchstone.LoginDebug
-	}); i >= 0 {
-		t.ended[i].Confirmed = true
+	if s := t.lately(&r); s != nil && (p == nil || same(s.rootTick, p.Start)) {
+		if s.told {
+			s.Confirmed = true // its end was the last that is told of it
+			return
+		}
+		t.know(s, r)
 		return
+	}
+	if p != nil {
+		t.beginTold(p, r)
+		return
+	}
+	for _, p := range slices.Backward(t.drifted) {
+		if len(r.Command) == 0 && p.PID == r.PID && p.subject == r.Subject && same(p.Start, r.Start) {
+			r.Command = p.command
+		}
 	}
 	if len(t.announced) < maxAnnounced {
 		t.announced[r.PID] = r
@@ -39,10 +48,28 @@ func (t *Tracker) announce(r RuntimeExec) {
 	}
 }
 
+// same reports whether two processes of one PID are one, as far as is known.
+func same(a, b uint64) bool { return a == 0 || b == 0 || a == b }
+
+// lately finds the session that has ended already and is told of only now: the last
+// with that first process.
+func (t *Tracker) lately(r *RuntimeExec) *session {
+	for _, s := range slices.Backward(t.ended) {
+		if s.rootPID == r.PID && s.Subject == r.Subject && same(s.rootTick, r.Start) && !s.Confirmed && s.Kind != touchstone.LoginDebug {
+			return s
+		}
+	}
+	return nil
+}
+
 // beginTold begins the session of a process that was taken for one that had always
 // been there.
-func (t *Tracker) beginTold(p *process, facts Process, r RuntimeExec) {
-	within := p.session
+func (t *Tracker) beginTold(p *process, r RuntimeExec) {
+	within, facts := p.session, p.Process
+	if facts.Command = p.command; facts.Command == nil {
+		facts.Command = r.Command
+	}
+	facts = t.complete(facts)
 	if s := t.begin(p, facts, touchstone.LoginExec, within, r.At, nowhere); s != nil {
 		t.confirm(s, r)
 		t.start(s, r.At)
@@ -56,12 +83,10 @@ func (t *Tracker) confirm(s *session, r RuntimeExec) {
 	if s.Kind == touchstone.LoginNsenter {
 		s.Kind = touchstone.LoginExec
 	}
-	if r.Terminal {
-		s.declared = false
-		if s.TTY == "" {
-			s.TTY = "tty" // which, nobody has said
-		}
+	if r.Terminal && s.TTY == "" {
+		s.TTY = "tty" // which, nobody has said
 	}
+	t.name(s, r.Command)
 }
 
 // know is confirm for a session that was told of, or was not because its command
@@ -71,16 +96,25 @@ func (t *Tracker) know(s *session, r RuntimeExec) {
 		return
 	}
 	t.confirm(s, r)
-	switch {
-	case s.told:
+	if s.told {
 		t.out = append(t.out, Event{Kind: EventKnown, At: r.At, Session: s.shown()})
-	case !s.declared:
-		t.start(s, r.At)
+		return
 	}
+	t.start(s, r.At)
 }
 
-// patience is how long what the runtime has told is given to be seen as an exec.
+// patience is how long what the runtime has told is given to be seen as an exec, and
+// what is uncertain to become certain.
 const patience = 5 * time.Second
+
+// Settle decides about what could not be told for certain when it was seen. It is to be
+// called every few seconds.
+func (t *Tracker) Settle(at time.Time) []Event {
+	return t.do(func() {
+		t.expire(at)
+		t.settle(at)
+	})
+}
 
 // expire tells of what the runtime has started and nobody has seen: it was over at
 // once.

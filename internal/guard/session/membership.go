@@ -34,27 +34,38 @@ func (t *Tracker) begin(p *process, facts Process, kind touchstone.LoginKind, wi
 			s.By = within.By
 		}
 	}
-	if in := t.subjects[p.subject]; kind == touchstone.LoginExec && facts.TTY == "" && len(facts.Command) > 0 {
-		s.declared = slices.ContainsFunc(in.Declared, func(d []string) bool { return slices.Equal(d, facts.Command) })
-	}
 	t.sessions[s.ID] = s
 	t.join(p, s)
 	s.Executed = 1
 	s.Tree = append(s.Tree, t.node(shown, at))
+	s.probed = (kind == touchstone.LoginExec || kind == touchstone.LoginNsenter) && len(t.subjects[p.subject].Declared) > 0
+	t.name(s, facts.Command)
 	return s
 }
 
-// start tells of a session that has been begun, unless that is nobody's.
+// start tells of a session that has been begun, unless it is nobody's, or nobody knows
+// yet whose it is.
 func (t *Tracker) start(s *session, at time.Time) {
-	if s.Subject == 0 && t.c.Host == 0 { // the host is not asked for
+	if s.told || s.Subject == 0 && t.c.Host == 0 { // the host is not asked for
 		return
 	}
-	if s.declared {
-		t.figures.Declared++
+	switch s.whose() {
+	case uncertain:
+		return
+	case probe:
+		if !s.declared {
+			t.figures.Declared++
+		}
+		s.declared = true
 		return
 	}
 	s.told = true
-	t.out = append(t.out, Event{Kind: EventStarted, At: at, Session: s.shown()})
+	begun := s.shown()
+	begun.Ended, begun.Lasted = time.Time{}, 0
+	t.out = append(t.out, Event{Kind: EventStarted, At: at, Session: begun})
+	if !s.Ended.IsZero() {
+		t.out = append(t.out, Event{Kind: EventEnded, At: at, Session: s.shown()})
+	}
 }
 
 func (t *Tracker) node(p Process, at time.Time) touchstone.Process {
@@ -100,6 +111,12 @@ func (t *Tracker) exit(pid int, at time.Time) {
 		return
 	}
 	delete(t.processes, pid)
+	if p.command != nil && p.session == nil {
+		t.drifted = append(t.drifted, p)
+		if len(t.drifted) > maxEnded {
+			t.drifted = slices.Delete(t.drifted, 0, len(t.drifted)-maxEnded)
+		}
+	}
 	if p.counted != nil {
 		p.counted.processes--
 	}

@@ -45,6 +45,7 @@ func (t *Tracker) Resync(s Snapshot) []Event {
 		}
 		t.silent(order, s.At)
 		t.expire(s.At)
+		t.settle(s.At)
 	})
 }
 
@@ -53,6 +54,9 @@ func (t *Tracker) compare(facts Process, at time.Time) {
 	known := t.processes[facts.PID]
 	// Layers name a program's folder differently, so that names alone are compared.
 	if known == nil || path.Base(known.Path) != path.Base(facts.Path) && facts.Path != "" {
+		if t.where(&facts) != t.c.Host && !t.current(&facts) {
+			return
+		}
 		t.exec(Exec{At: at, Process: facts}, true)
 		return
 	}
@@ -75,6 +79,21 @@ func (t *Tracker) compare(facts Process, at time.Time) {
 		s.Found = true
 		t.start(s, at)
 	}
+}
+
+// current looks once more at a process of a container that a snapshot has and no event
+// told of: events have gone on since it was taken, and its end may have been one of
+// them. It reports whether the process is there.
+func (t *Tracker) current(facts *Process) bool {
+	if _, blind := t.c.Look.(nobody); blind {
+		return true
+	}
+	now, ok := t.c.Look.Look(facts.PID)
+	if !ok || now.Start != facts.Start {
+		return false
+	}
+	*facts = now
+	return true
 }
 
 // silent finds the connections of sshd that run no command: those that did not

@@ -149,13 +149,21 @@ func (w *world) runtime(subject uint64, pid int, id string, terminal bool) {
 	w.hear(w.tracker.RuntimeExec(RuntimeExec{At: w.now(), Subject: subject, PID: pid, ExecID: id, Terminal: terminal, Command: w.alive[pid].Command}))
 }
 
-func (w *world) resync() {
+// wait has so much time pass that what is uncertain is decided.
+func (w *world) wait() {
+	w.tick += 1000
+	w.hear(w.tracker.Settle(w.now()))
+}
+
+func (w *world) resync() { w.hear(w.tracker.Resync(w.snapshot())) }
+
+func (w *world) snapshot() Snapshot {
 	w.tick++
 	s := Snapshot{At: w.now(), Began: w.tick + 1}
 	for _, p := range w.alive {
 		s.Processes = append(s.Processes, p)
 	}
-	w.hear(w.tracker.Resync(s))
+	return s
 }
 
 // into has a process be in the container web, and of its control group if the

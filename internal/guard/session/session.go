@@ -74,12 +74,15 @@ const (
 // session is a Session with its members.
 type session struct {
 	Session
-	members  map[int]uint64 // start by PID
-	declared bool           // of a declared command: nothing is told
-	told     bool
-	rootPID  int
-	rootTick uint64
-	lastAt   time.Time
+	members map[int]uint64 // start by PID
+	// probed is true where its command may be one that the container declares, named
+	// once it is known, and fits where it is declared word for word.
+	probed, named, fits bool
+	declared            bool // it was counted as a probe or hook: nothing is told
+	told                bool
+	rootPID             int
+	rootTick            uint64
+	lastAt              time.Time
 }
 
 // shown is a copy that stays as it is.

@@ -119,21 +119,31 @@ func (t *Tracker) replace(p *Process, at time.Time) {
 func (t *Tracker) fork(f Fork) {
 	facts := f.Process
 	t.replace(&facts, f.At)
-	if t.processes[facts.PID] != nil {
+	p := t.processes[facts.PID]
+	if p != nil && !p.adrift {
 		return
 	}
 	parent := t.parentOf(&facts, f.At, maxAbove)
-	if parent != nil {
-		facts.Path, facts.Comm = parent.Path, parent.Comm
+	if p == nil {
+		if parent != nil {
+			facts.Path, facts.Comm = parent.Path, parent.Comm
+		}
+		if p = t.remember(facts); p == nil {
+			return
+		}
+		p.adrift = parent == nil
 	}
-	p := t.remember(facts)
-	if p == nil || parent == nil {
-		return
-	}
-	p.subject, p.door, p.through = t.at(parent), parent.door, parent.through
-	t.join(p, parent.session)
-	if p.session != nil {
-		p.session.Forked++
+	switch {
+	case !p.adrift:
+		p.subject, p.door, p.through = t.at(parent), parent.door, parent.through
+		t.join(p, parent.session)
+		if p.session != nil {
+			p.session.Forked++
+		}
+	case f.ParentPIDNamespace != 0 && f.ParentPIDNamespace == t.c.HostPIDNamespace && facts.PIDNamespace != t.c.HostPIDNamespace:
+		// Whoever made it has gone. What comes out of the node's own PID namespace into
+		// another is on its way into a container.
+		p.subject, p.through, p.adrift = t.c.Host, facts.runtime(), false
 	}
 }
 
@@ -196,6 +206,14 @@ func (t *Tracker) arrive(e Exec, found bool, above int) *process {
 		}
 	}
 	t.join(p, within)
-	t.grow(p, facts, e.At)
+	if a.from == nowhere && in != nil && in.ID != t.c.Host && !in.first(&facts) {
+		p.adrift = true
+	}
+	if p.adrift && p.command == nil {
+		p.command = facts.Command
+	}
+	if !t.hear(within, &facts, e.At) {
+		t.grow(p, facts, e.At)
+	}
 	return p
 }

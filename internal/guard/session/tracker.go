@@ -33,6 +33,8 @@ type Exec struct {
 type Fork struct {
 	At      time.Time
 	Process Process
+	// ParentPIDNamespace is that of who made it; 0 where that is not known.
+	ParentPIDNamespace uint64
 }
 
 // RuntimeExec says that the runtime has started a process in a container.
@@ -41,6 +43,7 @@ type RuntimeExec struct {
 	Subject  uint64
 	ExecID   string
 	PID      int
+	Start    uint64 // of the process, 0 where it was over
 	Terminal bool
 	Command  []string // "" where it was over before that could be read
 }
@@ -66,6 +69,7 @@ type Tracker struct {
 	sessions  map[uint64]*session
 	announced map[int]RuntimeExec // by the runtime, before the exec itself was seen
 	ended     []*session          // lately, for what the runtime tells late
+	drifted   []*process          // that have ended adrift, likewise
 	quiet     map[int]uint64      // connections of sshd that run no command, by their start
 	last      uint64
 	figures   Figures
@@ -85,6 +89,10 @@ type process struct {
 	session *session
 	subject uint64   // where it is; of a fork, where its parent was, until it executes something
 	counted *subject // whose share of what is remembered it takes
+	// adrift is true in a container where nobody knows whether it came from outside. The
+	// runtime may yet say so, for which its command is kept.
+	adrift  bool
+	command []string
 	// looked is true where no event has told of it, so that none may tell of its end;
 	// seen is when it was looked at.
 	looked bool

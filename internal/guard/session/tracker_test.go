@@ -56,6 +56,8 @@ func TestStories(t *testing.T) {
 			w.fork(401, 402, func(p *Process) { p.PIDNamespace, p.MountNamespace = 2000, 2001 })
 			w.exec(402, "/bin/check -q", nil)
 			w.exit(402)
+			w.want() // the runtime may yet say that it was it
+			w.wait()
 		}, []string{"started 1 nsenter in 2: /bin/check -q", "ended 1 nsenter after 1"}},
 
 		{"nsenter of the mount namespace alone, in its own process", func(w *world) {
@@ -384,6 +386,7 @@ func TestStories(t *testing.T) {
 				w.fork(500, 502, into)
 			})
 			w.exec(502, "/bin/check -q", nil)
+			w.wait()
 		}, []string{"started 2 nsenter in 2: /bin/check -q"}},
 
 		{"a program that is only called like the runtime", func(w *world) {
