@@ -1,13 +1,10 @@
 package guard
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"touchstone.dev/touchstone/internal/guard/bpf"
 )
@@ -86,28 +83,13 @@ func (g *Guard) settleKernel() {
 	}
 	for _, s := range g.all() {
 		g.resume(s)
+		g.working.Go(func() { g.resumeHeld(s) })
 	}
 }
 
 // allWatched reports whether the layers see everything that is known to run.
 func (g *Guard) allWatched() bool {
 	return !slices.ContainsFunc(g.all(), func(s *subject) bool { return !s.watched.Load() && !s.gone.Load() })
-}
-
-// resume judges what was held when an earlier guard ended, and what its programs have
-// stopped and nobody has let go on.
-func (g *Guard) resume(s *subject) {
-	im := g.images.hold(s.image.Load())
-	defer g.images.release(im)
-	for _, pid := range g.processes(s) {
-		if im == nil || !stopped(pid) {
-			continue
-		}
-		g.sweepProcess(s, im, pid)
-		if err := unix.Kill(pid, unix.SIGCONT); err != nil && !errors.Is(err, unix.ESRCH) {
-			g.c.Log.Warn("a process that was held could not be let go on", "pid", pid, "error", err)
-		}
-	}
 }
 
 // dropOthers forgets what a guard before this one has left of containers that are

@@ -42,6 +42,8 @@ type Guard struct {
 	canary    canary
 	compares  *line
 	rechecks  chan recheck
+	judging   sync.Map // PIDs of which the kernel has told that it holds them, until they are judged
+	endings   endings
 	beginning chan struct{}  // how many subjects are begun at once
 	synced    atomic.Bool    // whether everything that runs is known
 	working   sync.WaitGroup // what goes on by itself

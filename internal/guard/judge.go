@@ -40,7 +40,7 @@ func (g *Guard) judge(s *subject, q touchstone.Question) judgement {
 	if len(d.Reasons) > 0 {
 		j.reason = d.Reasons[0]
 	}
-	g.temper(&j, s, &place, ground, now)
+	g.temper(&j, s, q.Occasion, &place, ground, now)
 	return j
 }
 
@@ -49,7 +49,7 @@ const placedWithin = 30 * time.Second
 
 // temper makes the action milder than the rules ask for where the namespace is only
 // reported on, and where a rule that kills was not watched for long enough.
-func (g *Guard) temper(j *judgement, s *subject, place *touchstone.Place, ground *Ground, now time.Time) {
+func (g *Guard) temper(j *judgement, s *subject, occasion touchstone.Occasion, place *touchstone.Place, ground *Ground, now time.Time) {
 	if j.asked.Soft() {
 		return
 	}
@@ -64,6 +64,12 @@ func (g *Guard) temper(j *judgement, s *subject, place *touchstone.Place, ground
 	if over := s.started.Add(placedWithin); unplaced && now.Before(over) {
 		j.until = sooner(j.until, over)
 		j.action, j.milder = touchstone.EffectAlert, "the cluster has not told of its pod yet, so its place is not certain"
+		return
+	}
+	// Nor are its probes known, however long that takes: to end one as a login would be
+	// to end what runs well.
+	if unplaced && occasion == touchstone.OccasionLogin {
+		j.action, j.milder = touchstone.EffectAlert, "the cluster has not told of its pod yet, so its probes are not known"
 		return
 	}
 	if j.asked != touchstone.EffectKill || g.c.KillNow {

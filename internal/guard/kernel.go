@@ -53,9 +53,11 @@ func (g *Guard) followKernel(ctx context.Context) {
 		switch e.Verdict {
 		case bpf.Fine:
 		case bpf.Held:
+			g.judging.Store(e.Process.PID, true)
 			holding <- struct{}{}
 			g.working.Go(func() {
 				defer func() { <-holding }()
+				defer g.judging.Delete(e.Process.PID)
 				g.held(s, &e)
 			})
 		default:
@@ -88,7 +90,9 @@ func (g *Guard) held(s *subject, e *bpf.Event) {
 		step.Problem = err.Error()
 	}
 	a.steps = append(a.steps, step)
-	g.happened(a, j)
+	if g.endings.first(e.Process.PID, ticksOf(e.Process.Start)) {
+		g.happened(a, j)
+	}
 }
 
 // look reads the file that a process is held for. It is known where its content is
@@ -177,6 +181,10 @@ func (g *Guard) kernelVerdict(s *subject, e *bpf.Event) {
 	a := g.kernelAct(s, e, x)
 	switch e.Verdict {
 	case bpf.Killed:
+		// That somebody lets go on what is held is told besides.
+		if e.Why != bpf.Continued && !g.endings.first(e.Process.PID, ticksOf(e.Process.Start)) {
+			return
+		}
 		a.steps = append(a.steps, touchstone.Step{At: a.at, Do: touchstone.DeedKilled, Layer: layerBPF})
 	case bpf.LetRun:
 		x.Unjudged = "no guard was there to judge it"

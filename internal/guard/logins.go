@@ -149,6 +149,9 @@ func (g *Guard) countLost() bool {
 		if err != nil {
 			continue // it has just ended, or is the host without a layer
 		}
+		if n.LostVerdicts != s.untold.Swap(n.LostVerdicts) {
+			g.working.Go(func() { g.resumeHeld(s) })
+		}
 		was := s.lost.Swap(n.LostVerdicts + n.LostEvents)
 		if more := n.LostVerdicts + n.LostEvents - was; more > 0 && more < 1<<63 {
 			any = true

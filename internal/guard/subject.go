@@ -25,7 +25,8 @@ type subject struct {
 	begun    atomic.Bool // its first process has become what was asked for
 	unswept  atomic.Bool // something that runs could not be looked at
 
-	lost atomic.Uint64 // events that the kernel had no room for
+	lost   atomic.Uint64 // events that the kernel had no room for
+	untold atomic.Uint64 // those of them that were verdicts
 
 	successor successor
 	drift     drifting

@@ -31,7 +31,7 @@ func (g *Guard) sweep(s *subject) {
 		return
 	}
 	for _, pid := range g.processes(s) {
-		if !g.runtimes(s, pid) {
+		if !g.runtimes(s, pid) && !g.layers.holds(pid) {
 			g.sweepProcess(s, im, pid)
 		}
 	}
@@ -244,6 +244,9 @@ func (g *Guard) foundRunning(s *subject, p *touchstone.Process, x *touchstone.Ex
 	j := g.judge(s, a.question)
 	if j.stops() {
 		a.steps = append(a.steps, g.killed(p, "sweep"))
+		if !g.endings.first(p.PID, int64(p.Started.Sub(bootTime())/tick)) {
+			return
+		}
 	}
 	g.happened(a, j)
 }

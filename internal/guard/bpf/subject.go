@@ -223,6 +223,15 @@ func byValue[K comparable](m *ebpf.Map) (map[uint64][]K, error) {
 	return all, nil
 }
 
+// Holds reports whether a process waits to be judged.
+func (l *Layer) Holds(pid int) bool {
+	var one kernelHeld
+	return l.maps[kernelMapWaiting].Lookup(uint32(pid), &one) == nil
+}
+
+// Unread returns how many bytes of events wait to be read.
+func (l *Layer) Unread() int { return l.reader.AvailableBytes() }
+
 // Held returns the processes that wait to be judged, by PID, with their subjects:
 // those that an earlier guard did not come to are among them.
 func (l *Layer) Held() (map[int]uint64, error) {

@@ -56,7 +56,7 @@ func TestMachineSystems(t *testing.T) {
 func TestDeviceOf(t *testing.T) {
 	for line, want := range map[string]uint64{
 		"36 35 98:3 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw\n": 98<<32 | 3,
-		"1 1 0:1 / / rw - rootfs rootfs rw":                               1,
+		"1 1 0:1 / / rw - rootfs rootfs rw":                                1,
 	} {
 		if got, ok := deviceOf([]byte(line)); !ok || got != want {
 			t.Errorf("%q has the device %#x, %t; want %#x", line, got, ok, want)
