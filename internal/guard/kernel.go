@@ -75,7 +75,7 @@ func (g *Guard) held(s *subject, e *bpf.Event) {
 		g.release(e)
 		return
 	}
-	x.Path = seenPath(e)
+	x.Path = s.seenPath(e)
 	a := g.kernelAct(s, e, x)
 	j := g.judge(s, a.question)
 	if !j.stops() {
@@ -150,19 +150,19 @@ func isFile(st *unix.Stat_t, e *bpf.Event) bool {
 }
 
 // seenPath is the path of the file as its process sees it, with the mount points that
-// the kernel's event leaves out; the event's where it cannot be told.
-func seenPath(e *bpf.Event) string {
+// the kernel's event leaves out; as its container does, where the process is gone.
+func (s *subject) seenPath(e *bpf.Event) string {
 	if e.Why == bpf.Nameless {
 		return e.Path
 	}
 	f, err := e.Open()
 	if err != nil {
-		return e.Path
+		return s.mountedAt(e.File.Dev, e.Path)
 	}
 	defer f.Close()
 	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
 	if err != nil || !strings.HasPrefix(path, "/") {
-		return e.Path
+		return s.mountedAt(e.File.Dev, e.Path)
 	}
 	return strings.TrimPrefix(strings.TrimSuffix(path, " (deleted)"), "/")
 }
@@ -176,8 +176,9 @@ func (g *Guard) kernelVerdict(s *subject, e *bpf.Event) {
 			g.layers.verify(s, e.File)
 			return
 		}
-		x, seen.Path = seen, seenPath(e)
+		x = seen
 	}
+	x.Path = s.seenPath(e)
 	a := g.kernelAct(s, e, x)
 	switch e.Verdict {
 	case bpf.Killed:

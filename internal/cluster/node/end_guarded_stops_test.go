@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -180,6 +182,7 @@ func (p *guardedPods) storm(t *testing.T) {
 		t.Errorf("ran %d, refused %d, killed %d, other %d of %d", ran, refused, killed, other, tries)
 	}
 	p.wantSame(t, p.dev, p.watched, p.prod, p.reports)
+	p.wantPaths(t, p.watched)
 	p.drop(t, p.watched, "/order/later")
 	if out, err := p.order(p.watched, "/order/later"); err != nil || out.Code == ranUnknown {
 		t.Errorf("after the storm: %+v %v", out, err)
@@ -187,21 +190,41 @@ func (p *guardedPods) storm(t *testing.T) {
 	p.g.told(t, p.watched.Namespace, "what came later", ofRun("order/later"))
 }
 
-// probes: of all that the kubelet has executed by itself nothing was told as a login.
+// wantPaths fails unless what was executed is told by the path at which the pod sees it.
+func (p *guardedPods) wantPaths(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	all, err := p.g.events(t.Context(), pod.Namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		if x := all[i].Execution; x != nil && !strings.HasPrefix(x.Path, "order/") {
+			t.Errorf("told as %s: %s", x.Path, listed(all[i:i+1]))
+		}
+	}
+}
+
+// probes: of all that the kubelet executes by itself nothing was told as a login, the
+// guard's own starts included.
 func (p *guardedPods) probes(t *testing.T) {
+	began := time.Now()
 	for _, pod := range []*corev1.Pod{p.watched, p.prod} {
+		wait(t, "the kubelet goes on for longer than a guard is in doubt", time.Minute, func(context.Context) error {
+			probe, err := os.Stat(filepath.Join(p.c.EmptyDir(pod, "order"), "probe"))
+			if err == nil && probe.ModTime().Before(began.Add(8*time.Second)) {
+				err = fmt.Errorf("it has probed last at %s", probe.ModTime())
+			}
+			return err
+		})
 		all, err := p.g.events(t.Context(), pod.Namespace)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range all {
 			e := &all[i]
-			if e.Kind != touchstone.EventLogin {
-				continue
-			}
-			known := [][]string{{"/pause", "say", "hello"}, {"/actor", "storm", "1", "20", "/pause-not-there"}, {"/pause", "say", "past"}, {"/pause", "say", "entered"}, {"/pause"}}
-			if !slices.ContainsFunc(known, func(c []string) bool { return endsIn(e.Login.Command, c) }) {
-				t.Errorf("told as a login in %s: %s", pod.Namespace, listed(all[i:i+1]))
+			known := [][]string{{"say", "hello"}, {"/pause-not-there"}, {"say", "past"}, {"say", "entered"}, {"-m", "-p", "/pause"}}
+			if e.Kind == touchstone.EventLogin && !slices.ContainsFunc(known, func(c []string) bool { return endsIn(e.Login.Command, c) }) {
+				t.Errorf("told as a login: %s", listed(all[i:i+1]))
 			}
 		}
 	}
