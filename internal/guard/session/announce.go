@@ -30,7 +30,7 @@ func (t *Tracker) announce(r RuntimeExec) {
 		t.know(s, r)
 		return
 	}
-	if p != nil {
+	if p != nil && !p.runtime() {
 		t.beginTold(p, r)
 		return
 	}
@@ -121,7 +121,7 @@ func (t *Tracker) Settle(at time.Time) []Event {
 func (t *Tracker) expire(at time.Time) {
 	for _, pid := range sortedKeys(t.announced) {
 		r := t.announced[pid]
-		if waited := at.Sub(r.At); waited >= 0 && waited < patience {
+		if waited := at.Sub(r.At); waited > -patience && waited < patience {
 			continue
 		}
 		delete(t.announced, pid)

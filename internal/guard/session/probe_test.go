@@ -20,7 +20,7 @@ func TestProbesAreNobody(t *testing.T) {
 			w.fork(100, 500, nil)
 			w.exec(500, "/usr/bin/runc exec", nil)
 		}
-		p := Process{PID: 501, Parent: 500, InnerPID: 30, Path: "/usr/bin/runc", Comm: "runc:[1:CHILD]"}
+		p := Process{PID: 501, Parent: 500, InnerPID: 30, Path: "/", Comm: "runc:[2:INIT]", Command: []string{"runc", "init"}} // a copy that no folder holds
 		into(&p)
 		p = w.put(p)
 		ran := p
@@ -29,8 +29,9 @@ func TestProbesAreNobody(t *testing.T) {
 		blank.Command = nil // the kernel has not laid it down yet
 		const executes, runs, over = 1, 2, 3
 		phase, step, announced, heard := 0, 0, false, false
+		begun := w.snapshot() // one that is read for long
 		for phase < over || step < 3 || !announced {
-			switch rapid.SampledFrom([]string{"time", "kernel", "runtime", "look", "late look", "settle"}).Draw(r, "what") {
+			switch rapid.SampledFrom([]string{"time", "kernel", "runtime", "look", "begin a look", "end a look", "late look", "settle"}).Draw(r, "what") {
 			case "time":
 				phase = min(phase+1, over)
 				w.alive[501] = []Process{p, blank, ran, {}}[phase]
@@ -61,6 +62,10 @@ func TestProbesAreNobody(t *testing.T) {
 				w.runtime(web, 501, "p", false)
 			case "look":
 				w.resync()
+			case "begin a look":
+				begun = w.snapshot()
+			case "end a look":
+				w.hear(w.tracker.Resync(begun))
 			case "late look":
 				s := w.snapshot()
 				delete(w.alive, 501)

@@ -178,7 +178,8 @@ func (t *Tracker) arrive(e Exec, found bool, above int) *process {
 		p.subject = a.from
 	}
 	called, announced := t.announced[facts.PID]
-	if announced = announced && called.Subject == t.where(&facts); announced {
+	// A look may be older than what the runtime has told: it is still to become that.
+	if announced = announced && called.Subject == t.where(&facts) && !(found && facts.runtime()); announced {
 		a.through, p.subject = true, called.Subject
 		delete(t.announced, facts.PID)
 	}
@@ -209,7 +210,7 @@ func (t *Tracker) arrive(e Exec, found bool, above int) *process {
 	if a.from == nowhere && in != nil && in.ID != t.c.Host && !in.first(&facts) {
 		p.adrift = true
 	}
-	if p.adrift && p.command == nil {
+	if p.adrift && p.command == nil && !facts.runtime() {
 		p.command = facts.Command
 	}
 	if !t.hear(within, &facts, e.At) {

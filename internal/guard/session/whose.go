@@ -98,7 +98,7 @@ func (t *Tracker) settle(at time.Time) {
 			}
 			t.name(s, now.Command)
 		}
-		if waited := at.Sub(s.Began); s.whose() == uncertain && (waited < 0 || waited >= patience) {
+		if waited := at.Sub(s.Began); s.whose() == uncertain && (waited <= -patience || waited >= patience) {
 			if !s.named && !alive {
 				t.figures.Unseen++
 				s.declared = true // for all that is known
