@@ -3,6 +3,8 @@ package containerd
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -137,4 +139,25 @@ func FuzzStat(f *testing.F) {
 			t.Error("too few fields")
 		}
 	})
+}
+
+func TestTheCommandOfAProcess(t *testing.T) {
+	for comm, want := range map[string][]string{
+		"check": {"/bin/check", "-q"}, "runc": {"/bin/check", "-q"}, // whatever it is called, it runs
+		"runc:[1:CHILD]": nil, "runc:[2:INIT]": nil, "crun": nil,
+	} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "7"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{"comm": comm + "\n", "cmdline": "/bin/check\x00-q\x00"} {
+			if err := os.WriteFile(filepath.Join(dir, "7", name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := &Runtime{c: Config{Proc: dir}}
+		if diff := cmp.Diff(want, r.commandOf(7)); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", comm, diff)
+		}
+	}
 }

@@ -198,13 +198,26 @@ func (r *Runtime) lone(pid int) bool {
 	return false
 }
 
+// commandOf returns the command of a process; none while it is the runtime's own, on
+// its way to become what that was told to start.
 func (r *Runtime) commandOf(pid int) []string {
+	name, err := r.readProc(pid, "comm", 64) // first, for it may become the other meanwhile
+	if err != nil || entering(strings.TrimSpace(string(name))) {
+		return nil
+	}
 	line, err := r.readProc(pid, "cmdline", maxWord*4)
 	if err != nil || len(line) == 0 {
 		return nil
 	}
 	words, _ := keptWords(strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00"))
 	return words
+}
+
+// entering reports whether a process of this name (proc_pid_comm(5)) is a runtime's
+// before it has executed anything in the container: runc's first process goes through
+// "runc:[1:CHILD]" and "runc:[2:INIT]", others keep their own name.
+func entering(comm string) bool {
+	return strings.HasPrefix(comm, "runc:[") || comm == "crun" || comm == "youki"
 }
 
 // cgroupOf returns the control group of a process that must lie in the one that
