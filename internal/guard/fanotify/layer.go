@@ -32,13 +32,14 @@ type Layer struct {
 	done      chan struct{}
 	running   sync.WaitGroup // the loops
 
-	table   table
-	queue   *queue
-	readers sync.Map      // of *reader: the loop, and those that were started in its place
-	beat    atomic.Uint64 // raised by the loop with each event and each wait
-	counts  counts
-	writes  gathered
-	marked  atomic.Int64 // ignore marks since they were last flushed
+	table    table
+	queue    *queue
+	readers  sync.Map      // of *reader: the loop, and those that were started in its place
+	beat     atomic.Uint64 // raised by the loop with each event and each wait
+	drainers atomic.Int32  // who reads in the loop's place
+	counts   counts
+	writes   gathered
+	marked   atomic.Int64 // ignore marks since they were last flushed
 
 	spaces spaces
 }

@@ -188,12 +188,19 @@ func (l *Layer) watchdog() {
 }
 
 // standIn answers until the loop goes on, or another can be started: the first may
-// never come back from the kernel.
+// never come back from the kernel. Nor may who reads in its place, so that this is never
+// the watchdog itself.
 func (l *Layer) standIn(last uint64) {
-	const tick, patience = 10 * time.Millisecond, 200
+	const tick, patience, again = 10 * time.Millisecond, 200, 5
 	for n := 0; l.beat.Load() == last && !l.closed.Load(); n++ {
 		l.answerHeld()
-		l.drain()
+		if at := l.drainers.Load(); at == 0 || n%again == 0 && at < mostDrainers {
+			l.drainers.Add(1)
+			go func() {
+				defer l.drainers.Add(-1)
+				l.drain()
+			}()
+		}
 		l.pause(tick)
 		if n == patience && l.loops() < mostLoops {
 			l.run(l.loop)
@@ -202,8 +209,8 @@ func (l *Layer) standIn(last uint64) {
 	}
 }
 
-// mostLoops bounds the threads that hang in the kernel.
-const mostLoops = 4
+// mostLoops and mostDrainers bound the threads that hang in the kernel.
+const mostLoops, mostDrainers = 4, 64
 
 func (l *Layer) loops() (n int) {
 	l.readers.Range(func(_, _ any) bool {
@@ -247,9 +254,16 @@ func (l *Layer) answerHeld() {
 // drain answers everything that waits by the fail settings. It waits for no lock:
 // where it cannot tell whose an event is, it allows.
 func (l *Layer) drain() {
-	var buf [batch * eventSize]byte
-	for {
-		n, err := unix.Read(l.ask, buf[:])
+	var buf [eventSize]byte // one at a time: while a second is opened the first would wait
+	l.groups.RLock()
+	group, err := unix.FcntlInt(uintptr(l.ask), unix.F_DUPFD_CLOEXEC, 0) // whose number stays its own
+	l.groups.RUnlock()
+	if err != nil {
+		return
+	}
+	defer unix.Close(group) //nolint:errcheck // it was only read from
+	for !l.closed.Load() {
+		n, err := unix.Read(group, buf[:])
 		if err != nil || n <= 0 {
 			return
 		}
@@ -264,7 +278,7 @@ func (l *Layer) drain() {
 			}
 			if e.isAsked() {
 				l.counts.unjudged.Add(1)
-				respond(l.ask, e.fd, !l.failsClosed(e))
+				respond(group, e.fd, !l.failsClosed(e))
 			}
 			_ = unix.Close(e.fd)
 		}

@@ -194,11 +194,14 @@ const couldHoldUp = "whoever serves it could hold up the guard"
 // nothing is in the way. To read an event of an overlay the kernel opens a file of the
 // layers below; in one that a container has made, those are its own and marked, so
 // that the reader would wait for itself.
-func outOfReach(line, root *mountLine, host map[uint64]bool, byID map[uint64]*mountLine) string {
+//
+// Root is the file system of the subject's own root: what a process has for its root
+// that has gone into another is one like any other.
+func outOfReach(line *mountLine, root uint64, host map[uint64]bool, byID map[uint64]*mountLine) string {
 	switch {
 	case underServed(line, byID):
 		return couldHoldUp
-	case line.kind == "overlay" && root != nil && line.dev != root.dev && !host[line.dev]:
+	case isLayered(line.kind) && line.dev != root && !host[line.dev]:
 		return "it is an overlay over what is asked about already"
 	}
 	return ""

@@ -87,6 +87,15 @@ func holdsFiles(kind string) bool {
 	return true
 }
 
+// isLayered reports whether files of a kind of file system are those of another one.
+func isLayered(kind string) bool {
+	switch kind {
+	case "overlay", "aufs", "ecryptfs", "shiftfs", "unionfs":
+		return true
+	}
+	return false
+}
+
 // isServed reports whether a process answers for a kind of file system, which then
 // can hold up whoever looks at it.
 func isServed(kind string) bool {

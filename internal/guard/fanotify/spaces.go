@@ -303,9 +303,10 @@ func (l *Layer) scan(sp *space) error {
 		}
 	}
 	l.table.drop(gone)
-	var root *mountLine
-	if i := slices.IndexFunc(lines, func(m mountLine) bool { return m.point == "/" }); i >= 0 {
-		root = &lines[i]
+	root := sp.subject.root.Load()
+	if i := slices.IndexFunc(lines, func(m mountLine) bool { return m.point == "/" }); root == 0 && i >= 0 {
+		root = lines[i].dev
+		sp.subject.root.Store(root) // nothing else is looked at before its own
 	}
 	for i := range lines {
 		if err := l.take(sp, &lines[i], host, outOfReach(&lines[i], root, host, byID)); err != nil {

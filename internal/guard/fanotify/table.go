@@ -20,9 +20,10 @@ type subject struct {
 	failClosed atomic.Bool
 	opens      atomic.Bool
 	gone       atomic.Bool
-	pending    atomic.Int32 // events that wait for a worker
-	hung       atomic.Int32 // workers that do not come back from reading its files
-	told       atomic.Bool  // that it has too many events, mounts or namespaces: once
+	root       atomic.Uint64 // the device of its root, as mountinfo has it
+	pending    atomic.Int32  // events that wait for a worker
+	hung       atomic.Int32  // workers that do not come back from reading its files
+	told       atomic.Bool   // that it has too many events, mounts or namespaces: once
 	judged     atomic.Uint64
 	unjudged   atomic.Uint64
 
@@ -207,19 +208,23 @@ func (t *table) system(dev uint64, s *subject) *filesystem {
 func (t *table) drop(mounts map[uint64]*mount) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	lost := make(map[uint64]*subject)
 	for key, m := range mounts {
 		if t.mounts[key] == m {
 			delete(t.mounts, key)
 		}
-		if f := t.systems[m.dev]; f == nil || f.subject != m.subject {
-			continue
+		if f := t.systems[m.dev]; f != nil && f.subject == m.subject {
+			delete(t.systems, m.dev)
+			lost[m.dev] = m.subject
 		}
-		delete(t.systems, m.dev)
-		for _, other := range t.mounts {
-			if other.dev == m.dev && other.scope == scopeFilesystem && other.subject == m.subject {
-				t.systems[m.dev] = &other.filesystem
-				break
-			}
+	}
+	if len(lost) == 0 {
+		return
+	}
+	for _, other := range t.mounts { // once for all: the loop waits
+		if s := lost[other.dev]; s != nil && other.scope == scopeFilesystem && other.subject == s {
+			t.systems[other.dev] = &other.filesystem
+			delete(lost, other.dev)
 		}
 	}
 }

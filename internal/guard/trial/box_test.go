@@ -228,14 +228,3 @@ func within(t testing.TB, limit time.Duration, what string, holds func() bool) {
 		}
 	}
 }
-
-// soaking reports whether to run what takes long, or was not steady yet on a machine
-// that is busy with other things: make soak does.
-func soaking(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv("TOUCHSTONE_SOAK") != "" {
-		return true
-	}
-	t.Log("make soak runs it")
-	return false
-}

@@ -80,9 +80,6 @@ func TestKill(t *testing.T) {
 // No more than the allowed number are stopped in a minute; the rest is left running,
 // and told.
 func TestDisarmer(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	var c clock
 	list := []*box{newSmallBox(t), newSmallBox(t), newSmallBox(t), newSmallBox(t)}
 	g := startGuard(t, kills+"guard: {most-stops: 2}\n", c.runs)
@@ -109,9 +106,6 @@ func TestDisarmer(t *testing.T) {
 
 // A rule that kills blocks until it was watched for long enough without a case.
 func TestProbation(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	var c clock
 	b := newSmallBox(t)
 	g := startGuard(t, kills+"guard: {dry-run: 7d}\n", c.runs, func(c *guard.Config) { c.KillNow = false })

@@ -64,9 +64,6 @@ func TestLogins(t *testing.T) {
 // A login that is blocked ends with everything that it has begun, and the container
 // goes on.
 func TestLoginBlocked(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	b := newBox(t)
 	g := startGuard(t, "rules:\n  run-unknown: {others: allow}\n  login: {others: block}\n")
 	g.watches(b, touchstone.EffectNone)
@@ -102,9 +99,6 @@ func TestLoginBlocked(t *testing.T) {
 // Declared probes are no logins, in a pod; everything else is, and where its namespace
 // is only reported on it is not ended.
 func TestDeclaredProbes(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	b := newPod(t, "shop", "cart-3")
 	probe := []string{"/actor", "write", "/tmp/probe", "644", "alive"}
 	g := startGuard(t, "rules:\n  run-unknown: {others: block}\n  login: {others: block}\n", func(c *guard.Config) {

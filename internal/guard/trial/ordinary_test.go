@@ -59,9 +59,6 @@ func TestOrdinary(t *testing.T) {
 
 // Where the rules allow it, what is not in the image runs, and nothing is told.
 func TestAllowed(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	b := newBox(t)
 	g := startGuard(t, "rules:\n  run-unknown: {others: allow}\n")
 	g.watches(b, touchstone.EffectNone)
@@ -80,9 +77,6 @@ func TestAllowed(t *testing.T) {
 
 // Where the rules alert, it runs and is told.
 func TestAlerted(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	for name, layers := range map[string][]string{"fanotify": {"bpf"}, "bpf": {"fanotify"}, "both": nil} {
 		t.Run(name, func(t *testing.T) {
 			b := newSmallBox(t)
@@ -103,9 +97,6 @@ func TestAlerted(t *testing.T) {
 // is written down how often. What is in the image is never stopped, and what is not is
 // as soon as the container is watched.
 func TestFirstAct(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	needNode(t)
 	for name, layers := range map[string][]string{"fanotify": {"bpf"}, "bpf": {"fanotify"}, "both": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -134,9 +125,6 @@ func TestFirstAct(t *testing.T) {
 // Containers that start while the guard starts, and many at once, are watched, and
 // nothing of theirs is stopped.
 func TestManyStart(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	needNode(t)
 	const many = 50
 	list := make([]*box, many)

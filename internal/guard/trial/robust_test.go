@@ -40,9 +40,6 @@ func TestCanary(t *testing.T) {
 
 // While containerd is away what runs is guarded on; what comes after is guarded too.
 func TestContainerdRestarts(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	b := newSmallBox(t)
 	g := startGuard(t, strict)
 	g.watches(b, touchstone.EffectBlock)
@@ -111,9 +108,6 @@ func TestJournal(t *testing.T) {
 
 // A full disk takes what is written down, and nothing else.
 func TestFullDisk(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	b := newSmallBox(t)
 	g, c := prepareGuard(t, strict)
 	if err := os.MkdirAll(g.dir, 0o700); err != nil {
@@ -178,9 +172,6 @@ func TestClock(t *testing.T) {
 // What one container does costs another nothing that it would notice, and blinds the
 // guard for none.
 func TestHostile(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	victim := newSmallBox(t)
 	for _, c := range []struct {
 		name  string

@@ -34,9 +34,6 @@ func countsOf(t *testing.T, o outcome) (c counts) {
 
 // In a storm none runs, and each is told or counted.
 func TestStorm(t *testing.T) {
-	if !soaking(t) {
-		return
-	}
 	n := storms(t, 2000)
 	for name, layers := range map[string][]string{"fanotify": {"bpf"}, "bpf": {"fanotify"}, "both": nil} {
 		t.Run(name, func(t *testing.T) {
