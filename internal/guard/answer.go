@@ -80,9 +80,13 @@ func (j *contentJudge) Unknown(a *fanotify.Access) fanotify.Answer {
 		// Before the manifest is there, the file is held against the image's layers.
 		if a.Hashed && s.layersHold(a.Path, a.Stamp.Size, a.SHA256) {
 			g.layers.verify(s, bpf.Stamp(a.Stamp))
-			return fanotify.Answer{}
+			return fanotify.Answer{Known: true}
 		}
 		x.Unjudged = "what the image holds is not known yet"
+	} else if a.Hashed && j.Has(a.Subject, a.Stamp.Size, a.SHA256) {
+		// It was asked about while the manifest was not there.
+		g.layers.verify(s, bpf.Stamp(a.Stamp))
+		return fanotify.Answer{Known: true}
 	}
 	return g.answer(s, a, x)
 }

@@ -140,6 +140,9 @@ type Access struct {
 // Answer is what is to be done about an Access.
 type Answer struct {
 	Deny bool // the act fails with EPERM
+	// Known takes back what Has has said: the content is the subject's. Nothing is denied
+	// then, and After not called.
+	Known bool
 	// After is called once the kernel has been told; delivered is false where nobody
 	// waited any more: the process was killed, and its PID may be another's. It may
 	// be nil.

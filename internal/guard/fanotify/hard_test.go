@@ -124,15 +124,37 @@ func TestAHugeProgramIsAnsweredWithinTheBound(t *testing.T) {
 			if ran := out.Output == "ran\n"; ran == closed {
 				t.Errorf("%s %s", out.Failed, out.Output)
 			}
-			_, unjudged := c.asked()
+			var unknown, unjudged []Access // both are told after the answer
+			soon(t, "what was answered, and the late verdict", func() bool {
+				more, late := c.asked()
+				unknown, unjudged = append(unknown, more...), append(unjudged, late...)
+				return len(unjudged) > 0 && len(unknown) > 0
+			})
 			if len(unjudged) != 1 || unjudged[0].Allowed == closed || unjudged[0].Unjudged == "" {
 				t.Errorf("unjudged: %+v", unjudged)
 			}
-			soon(t, "the late verdict", func() bool {
-				unknown, _ := c.asked()
-				return len(unknown) > 0 && unknown[0].Late && unknown[0].Hashed && unknown[0].Allowed != closed
-			})
+			if !unknown[0].Late || !unknown[0].Hashed || unknown[0].Allowed == closed {
+				t.Errorf("unknown: %+v", unknown)
+			}
 		})
+	}
+}
+
+// What is asked about before it is known what the subject holds is no stranger for
+// ever after.
+func TestWhatIsKnownLate(t *testing.T) {
+	b := newBox(t)
+	_, c := start(t, func(_ *Config, c *court) { c.late = true }, b)
+	b.must("/bin/tee </dev/null")
+	if unknown, _ := c.asked(); !slices.Contains(kinds(unknown), "program /bin/tee") {
+		t.Fatalf("asked about %v", kinds(unknown))
+	}
+	c.mu.Lock()
+	c.late = false
+	c.mu.Unlock()
+	b.must("/bin/tee </dev/null")
+	if unknown, _ := c.asked(); len(unknown) > 0 {
+		t.Errorf("asked about %v again", kinds(unknown))
 	}
 }
 

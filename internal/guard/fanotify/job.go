@@ -376,14 +376,19 @@ func (j *job) hashed() next {
 	v := verdict{hashed: true}
 	j.sum.Sum(v.sum[:0])
 	v.known = j.layer.cfg.Judge.Has(j.subject.ID, j.stamp.Size, v.sum)
-	if (j.leased || j.layered(&j.stamp)) && j.lasting(&j.stamp, j.layer.cfg.Now()) {
-		j.subject.verdicts.put(j.stamp, v)
-	}
+	j.keep(v)
 	if v.known {
 		j.layer.cfg.Judge.Verified(j.subject.ID, j.stamp)
 	}
 	j.decide(v)
 	return stepDone
+}
+
+// keep remembers a verdict, if the file's state will tell its content from any other.
+func (j *job) keep(v verdict) {
+	if (j.leased || j.layered(&j.stamp)) && j.lasting(&j.stamp, j.layer.cfg.Now()) {
+		j.subject.verdicts.put(j.stamp, v)
+	}
 }
 
 // decide answers by what was found out.
@@ -409,6 +414,13 @@ func (j *job) unknown(v verdict, why string) {
 	defer a.close()
 	a.SHA256, a.Hashed, a.Unjudged = v.sum, v.hashed, why
 	answer := j.layer.cfg.Judge.Unknown(a)
+	if answer.Known {
+		if v.known = true; v.hashed {
+			j.keep(v)
+		}
+		j.decide(v)
+		return
+	}
 	first, delivered := j.conclude(!answer.Deny)
 	if first && answer.After != nil {
 		answer.After(delivered)
