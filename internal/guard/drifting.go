@@ -173,7 +173,7 @@ func (g *Guard) compare(ctx context.Context, s *subject) {
 			break
 		}
 	}
-	if s.gone.Load() || !s.lives() || ctx.Err() != nil || errors.Is(err, errStopped) {
+	if s.gone.Load() || !s.host && ended(s.pid()) || ctx.Err() != nil || errors.Is(err, errStopped) {
 		return
 	}
 	if err != nil {
