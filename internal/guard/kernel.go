@@ -72,10 +72,13 @@ func (g *Guard) held(s *subject, e *bpf.Event) {
 	x, known := g.look(s, e)
 	if known {
 		g.layers.verify(s, e.File)
-		g.release(e)
-		return
+		if x = g.lookBeside(s, e); x == nil {
+			g.release(e)
+			return
+		}
+	} else {
+		x.Path = s.seenPath(e)
 	}
-	x.Path = s.seenPath(e)
 	a := g.kernelAct(s, e, x)
 	j := g.judge(s, a.question)
 	if !j.stops() {
@@ -139,6 +142,17 @@ func (g *Guard) look(s *subject, e *bpf.Event) (x *touchstone.Execution, known b
 	x.SHA256 = touchstone.NewDigest(sum[:])
 	_, known = im.contents.Has(e.File.Size, sum)
 	return x, known
+}
+
+// lookBeside looks at what else a process has mapped that was held for its program: the
+// kernel tells of the first file that is not verified, and the loader may be another.
+func (g *Guard) lookBeside(s *subject, e *bpf.Event) *touchstone.Execution {
+	im := g.images.hold(s.image.Load())
+	defer g.images.release(im)
+	if im == nil || e.Part != bpf.Program {
+		return nil
+	}
+	return g.inspectMappings(s, im, e.Process.PID)
 }
 
 // isFile reports whether a stat is that of the event's file, which was opened by its

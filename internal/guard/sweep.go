@@ -147,9 +147,17 @@ func (g *Guard) sweepProcess(s *subject, im *image, pid int) {
 		g.foundRunning(s, p, x)
 		return
 	}
+	if x := g.inspectMappings(s, im, pid); x != nil {
+		g.foundRunning(s, p, x)
+	}
+}
+
+// inspectMappings looks at what a process has mapped to be executed, its program and
+// that one's loader included, and returns the first that is not in the image.
+func (g *Guard) inspectMappings(s *subject, im *image, pid int) *touchstone.Execution {
 	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
-		return
+		return nil
 	}
 	defer maps.Close()
 	seen := map[string]bool{}
@@ -163,10 +171,10 @@ func (g *Guard) sweepProcess(s *subject, im *image, pid int) {
 		seen[device] = true
 		path := filepath.Join("/proc", strconv.Itoa(pid), "map_files", span)
 		if x := g.inspectRunning(s, im, path, touchstone.ExecuteLibrary, shared); x != nil {
-			g.foundRunning(s, p, x)
-			return
+			return x
 		}
 	}
+	return nil
 }
 
 // executableMapping reads a line of /proc/PID/maps (proc_pid_maps(5)): the span of

@@ -40,8 +40,7 @@ type reader struct {
 // loop reads events and answers what it can at once. It has a thread to itself, so
 // that the kernel wakes it without Go's scheduler in between.
 func (l *Layer) loop() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // for good: the thread ends with the loop, and nothing inherits its priority
 	// Everything that runs on the node may wait for this thread.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -10) // without the right it is only slower
 	r := &reader{Layer: l}

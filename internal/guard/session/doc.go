@@ -35,7 +35,9 @@
 // # What is none
 //
 // A command that the subject declares (probes, hooks), word for word, through the
-// runtime and without a terminal. cron, at, systemd's services and user managers: no
+// runtime and without a terminal. While it cannot be told whether that is so, because
+// the command is not known yet or the runtime has not said that it was it, nothing is
+// told; for five seconds at most, see Settle. cron, at, systemd's services and user managers: no
 // door is involved.
 //
 // # What is not seen

@@ -106,12 +106,15 @@ func differs(d *touchstone.Drift) string {
 // A change that kills stops the container.
 func TestChangeKills(t *testing.T) {
 	b := newSmallBox(t)
+	if err := os.Remove(b.volume + "/unknown"); err != nil { // it would be told first
+		t.Fatal(err)
+	}
 	g := startGuard(t, "rules:\n  run-unknown: {others: allow}\n  change: {others: kill}\n", func(c *guard.Config) { c.DriftEvery = 200 * time.Millisecond })
 	g.watches(b, touchstone.EffectNone)
 	b.act("write", "/etc/words", "644", "other\n")
 	e := g.await("the change", ofKind(b, touchstone.EventChange))
-	if !has(e.Steps, touchstone.DeedStopped, "runtime") {
-		t.Errorf("%+v", e)
+	if e.Drift.Path != "etc/words" || !has(e.Steps, touchstone.DeedStopped, "runtime") {
+		t.Errorf("%s: %+v", e.Drift.Path, e)
 	}
 	within(t, 5*time.Second, "it is stopped", func() bool { return !b.running() })
 }
