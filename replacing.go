@@ -34,7 +34,7 @@ type Replacing struct {
 
 // Budget is how much may be away for being replaced at one time.
 type Budget struct {
-	Workload  Share // of the replicas of one workload
+	Workload  Share // of the replicas of one workload, by its own strategy
 	Namespace Share // of the pods of one namespace
 	Cluster   Share // of the pods of one cluster
 }
@@ -71,12 +71,12 @@ func (s Share) String() string {
 	}
 }
 
-// DefaultReplacing returns what holds where the rules say nothing: one replica of a
-// workload, 10 % of a namespace and 5 % of a cluster at a time, at any hour,
+// DefaultReplacing returns what holds where the rules say nothing: a quarter of a
+// workload, as a Deployment takes where it says nothing, 10 % of a namespace and 5 % of a cluster at a time, at any hour,
 // announced three days before what nothing holds up.
 func DefaultReplacing() Replacing {
 	return Replacing{
-		Budget:   Budget{Workload: Share{Count: 1}, Namespace: Share{Percent: 10}, Cluster: Share{Percent: 5}},
+		Budget:   Budget{Workload: Share{Percent: 25}, Namespace: Share{Percent: 10}, Cluster: Share{Percent: 5}},
 		Announce: 72 * time.Hour,
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"touchstone.dev/touchstone/internal/gate"
@@ -78,7 +77,7 @@ func (r *rehydrating) inCluster(rooms rehydrationRooms) (*roll.Cluster, func(con
 	if err != nil {
 		return nil, nil, fmt.Errorf("reaching the cluster: %w", err)
 	}
-	client, err := kubernetes.NewForConfig(rooms.config)
+	lease, err := runs.Lease(rooms.own, holder())
 	if err != nil {
 		return nil, nil, fmt.Errorf("reaching the cluster: %w", err)
 	}
@@ -86,7 +85,7 @@ func (r *rehydrating) inCluster(rooms rehydrationRooms) (*roll.Cluster, func(con
 		return rehydrate.New(rehydrate.Config{
 			Store: rooms.store, Runs: runs, Hands: runs.Hands(), Cluster: rooms.name, DryRun: r.mode == rehydratePlan, Log: rooms.log, Now: rooms.now,
 			Gate:  &roll.Door{Cluster: rooms.cluster, Hook: rooms.hook, Resolve: rooms.door.Resolve, Roll: runs},
-			Lease: &roll.Lease{Client: client, Namespace: rooms.own, Holder: holder(), Now: rooms.now},
+			Lease: lease,
 			Tell:  runs.Teller(ctx),
 		})
 	}, nil

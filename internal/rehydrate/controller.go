@@ -27,7 +27,10 @@ type Gate interface {
 // know their own again after a crash. Each method may be called again and again.
 type Hands interface {
 	// Look says how far the step is. It changes nothing. why tells people what keeps
-	// it, where something does.
+	// it, where something does. It looks at what runs itself, and not at what was told
+	// of it, which may be a moment old: a step has NotBegun only while what would be
+	// taken away is no younger than Step.Started, and else it is Strange. That alone
+	// is why nothing is replaced twice, whatever whoever plans has not seen yet.
 	Look(context.Context, *Step) (stage Stage, why string, err error)
 	// Begin begins. ErrChanged says that the object is not as it was when the step
 	// was planned; then nothing was changed.
@@ -92,6 +95,7 @@ type Controller struct {
 	turn   uint64 // of the fact of the same name; zero where there is none
 	asked  map[Identity]Follower
 	rests  map[Identity]time.Time // when what was replaced lately was
+	held   time.Time              // when the lease was asked for last
 	last   time.Time              // of the last tick
 	calm   time.Time              // until when nothing is begun
 	dued   []Due                  // of the last plan
@@ -147,15 +151,10 @@ func (c *Controller) Run(ctx context.Context) error {
 // begins what is due.
 func (c *Controller) Tick(ctx context.Context) error {
 	now := c.c.Now()
-	if !c.c.DryRun {
-		held, err := c.c.Lease.Hold(ctx)
-		c.leads(held && err == nil)
-		if err != nil || !held {
-			c.loaded = false // somebody else may write meanwhile
-			return err
-		}
+	if held, err := c.hold(ctx); err != nil || !held {
+		return err
 	}
-	if err := c.load(ctx); err != nil {
+	if err := c.load(ctx, now); err != nil {
 		return err
 	}
 	c.watchClock(now)
@@ -169,6 +168,37 @@ func (c *Controller) Tick(ctx context.Context) error {
 		return err
 	}
 	return c.plan(ctx, now, fleet, limits)
+}
+
+// hold takes the lease, or keeps it.
+func (c *Controller) hold(ctx context.Context) (bool, error) {
+	if c.c.DryRun {
+		return true, nil
+	}
+	held, err := c.c.Lease.Hold(ctx)
+	c.held = c.c.Now()
+	if held = held && err == nil; !held {
+		c.loaded = false // somebody else may write meanwhile
+	}
+	c.leads(held)
+	return held, err
+}
+
+// errLost says that somebody else may act by now.
+var errLost = errors.New("the lease was lost; nothing more is done")
+
+// still keeps the lease before each thing that is done, where everything else has
+// taken its time: one tick may last longer than a lease.
+func (c *Controller) still(ctx context.Context) error {
+	const often = 5 * time.Second
+	if since := c.c.Now().Sub(c.held); since >= 0 && since < often {
+		return ctx.Err()
+	}
+	held, err := c.hold(ctx)
+	if err == nil && !held {
+		err = errLost
+	}
+	return err
 }
 
 // watchClock holds everything back for a while where the clock has jumped: nothing

@@ -25,6 +25,8 @@ type yard struct {
 	objects  []*object
 	away     bool // nobody answers
 	stranger bool // somebody changes what is planned
+	stale    bool // what is told of what runs is of the moment before
+	told     []Workload
 	begun    map[string]int
 }
 
@@ -48,11 +50,24 @@ func (y *yard) Fleet(context.Context) (*Fleet, Limits, error) {
 	if y.away {
 		return nil, Limits{}, errors.New("the cluster does not answer")
 	}
-	f := &Fleet{}
-	for _, o := range y.objects {
-		f.Workloads = append(f.Workloads, o.Workload)
+	if !y.stale {
+		y.told = nil
+		for _, o := range y.objects {
+			y.told = append(y.told, o.Workload)
+		}
+	}
+	f := &Fleet{Workloads: slices.Clone(y.told)}
+	for i := range f.Workloads { // one watch may lag behind another
+		f.Workloads[i].State = y.find(f.Workloads[i].Identity).State
 	}
 	return f, Limits{}, nil
+}
+
+// Tell notices what is planned of what is young.
+func (y *yard) Tell(of Identity, _ string, _ bool, what, _ string) {
+	if o := y.find(of); what == string(Planned) && y.now.Sub(o.Started) < 8*hour {
+		y.t.Fatalf("%s is replaced again: it runs since %s, and it is %s", of, o.Started, y.now)
+	}
 }
 
 func (y *yard) Ask(context.Context, *Workload) (Follower, error) {
@@ -68,10 +83,12 @@ func (y *yard) Look(_ context.Context, s *Step) (Stage, string, error) {
 		return Gone, "", nil
 	case o.step == "" && s.Undoing != "":
 		return Undone, "", nil
-	case o.step == "":
-		return NotBegun, "", nil
-	case o.step != s.ID:
+	case o.step != s.ID && (s.Undoing != "" || o.State != s.Before):
 		return Strange, "somebody else replaces it", nil
+	case o.step != s.ID && s.Younger(o.Started):
+		return Strange, "it is young", nil
+	case o.step != s.ID:
+		return NotBegun, "", nil
 	case o.rolls:
 		return Going, "", nil
 	case o.fails:
@@ -95,6 +112,9 @@ func (y *yard) Begin(_ context.Context, s *Step) error {
 		if other.rolls && slices.ContainsFunc(other.Services, func(v string) bool { return slices.Contains(o.Services, v) }) {
 			y.t.Fatalf("%s begins while %s of the same service is replaced", o, other)
 		}
+	}
+	if s.Younger(o.Started) {
+		y.t.Fatalf("%s is replaced again: it runs since %s, and it is %s", o, o.Started, y.now)
 	}
 	y.begun[s.ID]++
 	o.step, o.State, o.rolls = s.ID, s.ID, true
@@ -176,7 +196,7 @@ func TestNoStepIsRepeatedOrLost(t *testing.T) {
 			held := true
 			s := &crashing{Store: store}
 			all = append(all, New(Config{
-				Store: s, Runs: y, Gate: y, Hands: dying{y, &begins}, Lease: lease{&held}, Cluster: name, Now: func() time.Time { return y.now },
+				Store: s, Runs: y, Gate: y, Hands: dying{y, &begins}, Lease: lease{&held}, Tell: y, Cluster: name, Now: func() time.Time { return y.now },
 				Log: slog.New(slog.DiscardHandler),
 			}))
 			stores, leads = append(stores, s), append(leads, &held)
@@ -195,7 +215,7 @@ func TestNoStepIsRepeatedOrLost(t *testing.T) {
 			_ = all[i].Tick(t.Context()) // it says so, and tries again
 		}
 		for range rapid.IntRange(5, 40).Draw(r, "ticks") {
-			event := rapid.SampledFrom([]string{"", "", "", "before", "after", "begun", "away", "back", "another", "loses", "stranger", "jump", "backwards"}).Draw(r, "event")
+			event := rapid.SampledFrom([]string{"", "", "", "before", "after", "begun", "away", "back", "another", "loses", "stranger", "stale", "stale", "fresh", "jump", "backwards"}).Draw(r, "event")
 			at := rapid.IntRange(0, len(all)-1).Draw(r, "who")
 			switch event {
 			case "before", "after":
@@ -214,6 +234,8 @@ func TestNoStepIsRepeatedOrLost(t *testing.T) {
 				*leads[at] = !*leads[at]
 			case "stranger":
 				y.stranger = true
+			case "stale", "fresh":
+				y.stale = event == "stale" && y.told != nil
 			case "jump":
 				y.now = y.now.Add(2 * hour)
 			case "backwards":
@@ -228,7 +250,7 @@ func TestNoStepIsRepeatedOrLost(t *testing.T) {
 			y.settled()
 		}
 		// Then all is well for a while, and everything becomes young.
-		y.away, y.stranger = false, false
+		y.away, y.stranger, y.stale = false, false, false
 		all, stores, leads = nil, nil, nil
 		open()
 		begun := y.now

@@ -6,7 +6,7 @@ import "fmt"
 // its place among what is under way.
 func (p *planning) decide(d *Due) {
 	w := d.Workload
-	for _, look := range []func(*Due) Hold{p.means, p.open, p.failed, p.healthy, p.guarded, p.itself, p.alone, p.within, p.follower} {
+	for _, look := range []func(*Due) Hold{p.means, p.open, p.failed, p.healthy, p.modest, p.guarded, p.itself, p.alone, p.within, p.follower} {
 		if d.Hold = look(d); d.Hold != HoldNone {
 			return
 		}
@@ -87,6 +87,18 @@ func (p *planning) healthy(d *Due) Hold {
 	default:
 		return HoldNone
 	}
+}
+
+// modest holds where the strategy of the workload takes more of it at once than the
+// budget of a workload lets be away.
+func (p *planning) modest(d *Due) Hold {
+	w := d.Workload
+	most := p.limits.Workload.Of(w.Wanted)
+	if d.Forced || w.Takes <= most || w.Takes <= 1 {
+		return HoldNone
+	}
+	d.Until, d.More = d.Hard, fmt.Sprintf("it takes %d of %d away at once, and the budget of a workload is %s", w.Takes, w.Wanted, p.limits.Workload)
+	return HoldStrategy
 }
 
 // guarded holds where a disruption budget does not let go what is taken.

@@ -141,6 +141,8 @@ func (h *HookHands) Look(ctx context.Context, s *Step) (Stage, string, error) {
 			return Undone, "", nil
 		case w.Started.After(s.Planned) && s.Deed == Replace:
 			return Ready, "", nil
+		case s.Younger(w.Started):
+			return Strange, "it was started anew meanwhile", nil
 		case s.Begun.IsZero():
 			return NotBegun, "", nil
 		default:

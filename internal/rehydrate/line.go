@@ -102,6 +102,8 @@ func (d *Due) held(show func(time.Time) string) string {
 		return "waits for it to be ready" + more
 	case HoldSingle:
 		return "in the way: a single replica, nothing else would serve; run two, or surge" + until
+	case HoldStrategy:
+		return "in the way: its strategy" + more + until
 	case HoldGuard:
 		return "in the way: a disruption budget" + more + until
 	case HoldGate:

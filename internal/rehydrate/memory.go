@@ -16,8 +16,8 @@ type Memory struct {
 	Problem  string    `json:"problem,omitempty"`
 	// Told is what its owner was told last, so that nothing is told twice.
 	Told string `json:"told,omitempty"`
-	// Rested is when a replacement has ended. What is told of what runs may be a
-	// moment old, so that the old one seems to be there still.
+	// Rested is when a replacement has ended, by the entry that says so. What is told
+	// of what runs may be a moment old, so that the old one seems to be there still.
 	Rested time.Time `json:"-"`
 	// Stopped is when it was made to end, because nothing may follow it.
 	Stopped time.Time `json:"stopped,omitzero"`
@@ -68,6 +68,15 @@ type Step struct {
 	Takes    int      `json:"takes,omitempty"`
 	Services []string `json:"services,omitempty"`
 	Guards   []string `json:"guards,omitempty"`
+}
+
+// Younger reports whether what began then is younger than what the step is to replace.
+// A clock that is ahead of the planner's makes nothing younger.
+func (s *Step) Younger(began time.Time) bool {
+	if began.After(s.Planned) {
+		began = s.Planned
+	}
+	return began.After(s.Started)
 }
 
 // Stage is how far a step is.

@@ -29,8 +29,7 @@ type Due struct {
 // Hold is what a workload waits for, or what is in the way.
 type Hold string
 
-// The holds, in the order in which they are looked at. The second column of Holds
-// says which of them the deadline lifts.
+// The holds, in the order in which they are looked at.
 const (
 	HoldNone     Hold = ""
 	HoldStep     Hold = "under way"
@@ -44,6 +43,7 @@ const (
 	HoldFailed   Hold = "failed before"
 	HoldUnready  Hold = "not ready"
 	HoldSingle   Hold = "single replica"
+	HoldStrategy Hold = "strategy" // takes more at once than the budget of a workload
 	HoldGuard    Hold = "disruption budget"
 	HoldGate     Hold = "the gate itself"
 	HoldService  Hold = "service"

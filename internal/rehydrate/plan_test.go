@@ -26,6 +26,7 @@ func TestWhatIsInTheWay(t *testing.T) {
 	announced := func(hard time.Time) *Memory { return &Memory{Announced: hard.Add(-73 * hour), Deadline: hard} }
 	late := func(w *Workload) { w.Policy = &Policy{After: 7 * day, Deadline: 29 * day} }
 	hard := noon().Add(-day)
+	quarter := Limits{Workload: touchstone.Share{Percent: 25}}
 	for _, test := range []struct {
 		name   string
 		w      Workload
@@ -41,6 +42,10 @@ func TestWhatIsInTheWay(t *testing.T) {
 		{"a single replica", one("a", func(w *Workload) { w.Wanted, w.Ready, w.Takes = 1, 1, 1 }), nil, Wait, HoldSingle, "single replica"},
 		{"a single replica that surges", one("a", func(w *Workload) { w.Wanted, w.Ready = 1, 1 }), nil, Replace, HoldNone, ""},
 		{"a single replica past the deadline", one("a", func(w *Workload) { late(w); w.Wanted, w.Ready, w.Takes = 1, 1, 1 }), announced(hard), Replace, HoldNone, "past its deadline"},
+		{"a quarter at once", one("a", func(w *Workload) { w.Wanted, w.Ready, w.Takes = 10, 10, 2 }), nil, Replace, HoldNone, ""},
+		{"more than a quarter at once", one("a", func(w *Workload) { w.Wanted, w.Ready, w.Takes = 10, 10, 3 }), nil, Wait, HoldStrategy, "in the way: its strategy: it takes 3 of 10 away at once, and the budget of a workload is 25% until 2026-12-23T12:00:00Z"},
+		{"one of three, which is more than a quarter", one("a", func(w *Workload) { w.Wanted, w.Ready, w.Takes = 3, 3, 1 }), nil, Replace, HoldNone, ""},
+		{"more than a quarter, past the deadline", one("a", func(w *Workload) { late(w); w.Wanted, w.Ready, w.Takes = 10, 10, 3 }), announced(hard), Replace, HoldNone, ""},
 		{"a budget that allows nothing", one("a", func(w *Workload) { w.Takes, w.Guards = 1, []string{"shop/none"} }), nil, Wait, HoldGuard, "shop/none allows nothing"},
 		{"a budget that nobody takes from", one("a", func(w *Workload) { w.Guards = []string{"shop/none"} }), nil, Replace, HoldNone, ""},
 		{"a budget past the deadline", one("a", func(w *Workload) { late(w); w.Takes, w.Guards = 1, []string{"shop/none"} }), announced(hard), Replace, HoldNone, ""},
@@ -76,7 +81,7 @@ func TestWhatIsInTheWay(t *testing.T) {
 			if test.memory != nil {
 				memory[test.w.Identity] = test.memory
 			}
-			d := Plan(noon(), &Fleet{Workloads: []Workload{test.w}}, memory, Limits{})[0]
+			d := Plan(noon(), &Fleet{Workloads: []Workload{test.w}}, memory, quarter)[0]
 			line := d.Line(noon(), func(t time.Time) string { return t.UTC().Format(time.RFC3339) })
 			if d.Do != test.do || d.Hold != test.hold || !strings.Contains(line, test.line) || strings.Contains(line, "\n") {
 				t.Errorf("%q %q, want %q %q\n%s", d.Do, d.Hold, test.do, test.hold, line)

@@ -135,5 +135,5 @@ func (p *Policies) open(environment string) *Hours {
 // Limits are the budgets of the rules.
 func (p *Policies) Limits() Limits {
 	b := p.replacing().Budget
-	return Limits{Namespace: b.Namespace, Cluster: b.Cluster}
+	return Limits{Workload: b.Workload, Namespace: b.Namespace, Cluster: b.Cluster}
 }

@@ -45,6 +45,9 @@ func (p *Policy) announce() time.Duration {
 
 // Limits bound how much is replaced at once.
 type Limits struct {
+	// Workload bounds the replicas of one workload that are away at one time. How many
+	// that are is its own strategy: one that takes more waits for its deadline.
+	Workload touchstone.Share
 	// Namespace and Cluster bound the pods that are away, or new ones before them,
 	// at one time. One workload may always be under way, however many of its pods
 	// its own strategy takes at once.

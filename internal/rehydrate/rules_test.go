@@ -135,6 +135,9 @@ func (w *world) may(d *Due) {
 		bad = "not all of it is ready"
 	case !d.Forced && one.Means != Job && one.Takes > 0 && one.Ready <= one.Takes:
 		bad = "nothing of it would serve"
+	case !d.Forced && one.Takes > 1 && w.limits.Workload.Count > 0 && one.Takes > w.limits.Workload.Count,
+		!d.Forced && one.Takes > 1 && w.limits.Workload.Percent > 0 && one.Takes*100 > one.Wanted*w.limits.Workload.Percent:
+		bad = "it takes more of itself than its budget"
 	case one.Gate && (one.Takes > 0 || one.Ready < 2 || one.Means != Rollout):
 		bad = "it is the gate, and no other would answer"
 	case d.Do == Replace && (one.Follower.Answer != Allowed || w.now.Sub(one.Follower.At) > time.Minute):

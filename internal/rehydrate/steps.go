@@ -32,6 +32,7 @@ type Told struct {
 	Schema string   `json:"schema"`
 	What   What     `json:"what"`
 	Of     Identity `json:"of"`
+	UID    string   `json:"uid,omitempty"` // of the very object
 	Owner  string   `json:"owner,omitempty"`
 	Why    string   `json:"why,omitempty"` // for people
 	Step   *Step    `json:"step,omitempty"`
@@ -65,83 +66,9 @@ const (
 	Forgotten What = "forgotten" // it does not run any more
 )
 
-// remembered is a fact of a workload.
-type remembered struct {
-	Of Identity `json:"of"`
-	Memory
-}
-
-// load reads what the record holds, where that is not known to be in memory.
-func (c *Controller) load(ctx context.Context) error {
-	if c.loaded {
-		return nil
-	}
-	// The turn is read first: what is written in between is a conflict later.
-	turn, err := c.c.Store.Fact(ctx, kindTurn, c.c.Cluster)
-	if err != nil && !errors.Is(err, record.ErrNotFound) {
-		return fmt.Errorf("reading whose turn it is: %w", err)
-	}
-	memory := map[Identity]*kept{}
-	for d, err := range record.List[remembered](ctx, c.c.Store, record.FactQuery{Kind: Kind, Prefix: c.c.Cluster + "/"}) {
-		if err != nil {
-			return fmt.Errorf("reading what is under way: %w", err)
-		}
-		memory[d.Content.Of] = &kept{d.Content.Memory, d.Seq}
-	}
-	c.memory, c.turn, c.loaded = memory, turn.Seq, true
-	return nil
-}
-
-// write writes down what has happened, and what is remembered from now on. Where
-// somebody else has written meanwhile nothing is, and the memory is read again.
-func (c *Controller) write(ctx context.Context, m Memory, t Told) error {
-	t.Schema = SchemaTold
-	key := t.Of.Key()
-	k := c.memory[t.Of]
-	body, err := json.Marshal(t)
-	if err != nil {
-		return err
-	}
-	fact := record.Fact{Kind: Kind, Key: key}
-	if !m.empty() {
-		if fact, err = record.Put(Kind, key, remembered{t.Of, m}, "ns:"+t.Of.Namespace, "owner:"+t.Owner); err != nil {
-			return err
-		}
-	}
-	change := record.Change{ID: record.NewID(c.c.Now()), Kind: Kind, Actor: self, About: key, Body: body}
-	if known := k != nil && k.seq > 0; known || fact.Value != nil {
-		if fact.If.Absent = !known; known {
-			fact.If.Seq = k.seq
-		}
-		change.Facts = []record.Fact{fact}
-	}
-	turn, err := record.Put(kindTurn, c.c.Cluster, change.ID)
-	if err != nil {
-		return err
-	}
-	turn.If = record.Condition{Absent: c.turn == 0, Seq: c.turn}
-	change.Facts = append(change.Facts, turn)
-	entries, err := c.c.Store.Commit(ctx, change)
-	if err != nil {
-		c.loaded = false
-		return fmt.Errorf("writing down that %s is %s: %w", t.Of, t.What, err)
-	}
-	c.turn = entries[len(entries)-1].Seq
-	if m.empty() {
-		delete(c.memory, t.Of)
-	} else {
-		c.memory[t.Of] = &kept{m, c.turn}
-	}
-	c.say(&t)
-	return nil
-}
-
 // say tells of it in the log of the process, and to who looks at the cluster.
 func (c *Controller) say(t *Told) {
-	uid, bad := "", t.What == GoingBack || t.What == Back || t.What == InTheWay || t.What == Announced || t.What == Stopped
-	if t.Step != nil {
-		uid = t.Step.UID
-	}
+	bad := t.What == GoingBack || t.What == Back || t.What == InTheWay || t.What == Announced || t.What == Stopped
 	attrs := []any{"workload", t.Of.String(), "what", string(t.What), "why", t.Why, "owner", t.Owner}
 	if bad {
 		c.log.Warn("rehydration", attrs...)
@@ -153,22 +80,8 @@ func (c *Controller) say(t *Told) {
 		if t.What == Replaced {
 			text += fmt.Sprintf("; it took %s", time.Duration(t.Took*float64(time.Second)).Round(time.Second))
 		}
-		c.c.Tell.Tell(t.Of, uid, bad, string(t.What), text)
+		c.c.Tell.Tell(t.Of, t.UID, bad, string(t.What), text)
 	}
-}
-
-// mine fails where somebody else has written since this read or wrote last: then it
-// does not know what is under way.
-func (c *Controller) mine(ctx context.Context) error {
-	turn, err := c.c.Store.Fact(ctx, kindTurn, c.c.Cluster)
-	if err == nil && turn.Seq != c.turn {
-		err = record.ErrConflict
-	}
-	if err != nil {
-		c.loaded = false
-		return fmt.Errorf("looking whose turn it is: %w", err)
-	}
-	return nil
 }
 
 // advanceAll advances everything that is under way, the oldest step first.
@@ -187,6 +100,9 @@ func (c *Controller) advanceAll(ctx context.Context, now time.Time) error {
 	}
 	slices.SortFunc(open, func(a, b *Step) int { return cmp.Compare(a.ID, b.ID) })
 	for _, s := range open {
+		if err := c.still(ctx); err != nil {
+			return err
+		}
 		if err := c.advance(ctx, s.Of, c.memory[s.Of], now); err != nil {
 			return err
 		}
@@ -225,7 +141,7 @@ func (c *Controller) advance(ctx context.Context, i Identity, k *kept, now time.
 			why = fmt.Sprintf("it was not ready after %s", step.Waited.Round(time.Second))
 		}
 		step.Undoing, step.Waited = why, 0
-		if err := c.write(ctx, m, Told{What: GoingBack, Of: i, Owner: step.Owner, Why: why, Step: &step}); err != nil {
+		if err := c.write(ctx, m, Told{What: GoingBack, Of: i, UID: step.UID, Owner: step.Owner, Why: why, Step: &step}); err != nil {
 			return err
 		}
 		return c.handed(ctx, i, c.c.Hands.Undo(ctx, &step))
@@ -283,7 +199,7 @@ func (c *Controller) settle(ctx context.Context, i Identity, m Memory, now time.
 	if step.Deed == Stop {
 		what, after.Stopped = Stopped, now
 	}
-	if err := c.write(ctx, after, Told{What: what, Of: i, Owner: step.Owner, Why: step.Reason, Step: step, Took: took.Seconds()}); err != nil {
+	if err := c.write(ctx, after, Told{What: what, Of: i, UID: step.UID, Owner: step.Owner, Why: step.Reason, Step: step, Took: took.Seconds()}); err != nil {
 		return err
 	}
 	delete(c.asked, i)
@@ -301,8 +217,9 @@ func (c *Controller) end(ctx context.Context, i Identity, m Memory, what What, w
 		m.Failed, m.FailedAt, m.Problem = m.Failed+1, c.c.Now(), why
 	}
 	delete(c.asked, i)
+	c.rests[i] = c.c.Now()
 	c.ended(what)
-	return c.write(ctx, m, Told{What: what, Of: i, Owner: step.Owner, Why: why, Step: step})
+	return c.write(ctx, m, Told{What: what, Of: i, UID: step.UID, Owner: step.Owner, Why: why, Step: step})
 }
 
 // forget forgets workloads that are gone.
@@ -334,12 +251,11 @@ func (c *Controller) do(ctx context.Context, now time.Time, d *Due) error {
 	if k := c.memory[w.Identity]; k != nil {
 		m = k.Memory
 	}
-	why := d.because(now)
 	switch {
 	case d.Announce:
 		m.Announced, m.Deadline = now, d.Hard
 		text := fmt.Sprintf("it is replaced regardless from %s on, or %s after this: %s", d.Hard.UTC().Format(time.RFC3339), w.Policy.announce(), d.short())
-		if err := c.write(ctx, m, Told{What: Announced, Of: w.Identity, Owner: w.Owner, Why: text, Deadline: d.Hard}); err != nil {
+		if err := c.write(ctx, m, Told{What: Announced, Of: w.Identity, UID: w.UID, Owner: w.Owner, Why: text, Deadline: d.Hard}); err != nil {
 			return err
 		}
 	case d.inTheWay():
@@ -348,17 +264,35 @@ func (c *Controller) do(ctx context.Context, now time.Time, d *Due) error {
 			return nil
 		}
 		m.Told = told
-		return c.write(ctx, m, Told{What: InTheWay, Of: w.Identity, Owner: w.Owner, Why: "due for " + why + "; " + d.short()})
+		return c.write(ctx, m, Told{What: InTheWay, Of: w.Identity, UID: w.UID, Owner: w.Owner, Why: "due for " + d.because(now) + "; " + d.short()})
 	}
 	if (d.Do != Replace && d.Do != Stop) || now.Before(c.calm) || ctx.Err() != nil {
 		return nil
 	}
+	if err := c.still(ctx); err != nil {
+		return err
+	}
+	return c.propose(ctx, now, d, m)
+}
+
+// propose begins what is planned, if it is still so: what the plan was made of may
+// have been told a moment ago.
+func (c *Controller) propose(ctx context.Context, now time.Time, d *Due, m Memory) error {
+	w, why := d.Workload, d.because(now)
 	step := &Step{
 		ID: record.NewID(now), Of: w.Identity, UID: w.UID, Deed: d.Do, Why: d.Why, Reason: why, Means: w.Means, Owner: w.Owner, Forced: d.Forced, Started: w.began(now),
 		Planned: now, Takes: w.Takes, Services: w.Services, Guards: w.Guards, Before: w.State,
 	}
+	switch stage, why, err := c.c.Hands.Look(ctx, step); {
+	case err != nil:
+		return c.handed(ctx, w.Identity, err)
+	case stage != NotBegun:
+		c.rests[w.Identity] = now
+		c.log.Info("what is due is not as it was told; it is planned anew", "workload", w.String(), "why", why)
+		return ctx.Err()
+	}
 	m.Step = step
-	if err := c.write(ctx, m, Told{What: Planned, Of: w.Identity, Owner: w.Owner, Why: why, Step: step}); err != nil {
+	if err := c.write(ctx, m, Told{What: Planned, Of: w.Identity, UID: w.UID, Owner: w.Owner, Why: why, Step: step}); err != nil {
 		return err
 	}
 	return c.begin(ctx, w.Identity, m, now)
@@ -367,7 +301,7 @@ func (c *Controller) do(ctx context.Context, now time.Time, d *Due) error {
 // inTheWay reports whether people must do something before it can be replaced.
 func (d *Due) inTheWay() bool {
 	switch d.Hold {
-	case HoldStuck, HoldBare, HoldSingle, HoldGuard, HoldGate, HoldRebuild:
+	case HoldStuck, HoldBare, HoldSingle, HoldStrategy, HoldGuard, HoldGate, HoldRebuild:
 		return true
 	default:
 		return d.Rebuild && d.Hold == HoldNone && d.Do == Wait

@@ -51,6 +51,7 @@ func newWorld(t *rapid.T) *world {
 		t: t, now: noon(), memory: map[Identity]*Memory{}, ends: map[Identity]time.Time{}, gate: map[Identity]Answer{},
 		windows: map[*Policy][]touchstone.Freeze{}, freezes: map[*Policy][]touchstone.Freeze{},
 		limits: Limits{
+			Workload:  rapid.SampledFrom([]touchstone.Share{{}, {Count: 1}, {Count: 2}, {Percent: 25}, {Percent: 70}}).Draw(t, "of a workload"),
 			Namespace: touchstone.Share{Count: rapid.IntRange(0, 4).Draw(t, "namespace"), Percent: rapid.SampledFrom([]int{0, 20, 50}).Draw(t, "namespace %")},
 			Cluster:   touchstone.Share{Count: rapid.IntRange(0, 6).Draw(t, "cluster")},
 		},

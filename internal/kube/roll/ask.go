@@ -159,12 +159,28 @@ func (d *Door) pulled(ctx context.Context, p *corev1.Pod, next *admit.Following)
 			return rehydrate.Follower{Answer: rehydrate.Unpullable, Why: shortly(c.Image + ": " + why)}
 		}
 		for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-			if runs := runsAt(&s, p); s.Name == c.Name && runs != "" && digest != "" && runs != digest {
+			if runs := runsAt(&s, p); s.Name == c.Name && runs != "" && digest != "" && runs != digest && comes(&c, p) {
 				out.New = true
 			}
 		}
 	}
 	return out
+}
+
+// comes reports whether a new pod would run what its tag means now. Its node has an
+// image of that name already, and asks for it again only where it is told to, or
+// where the gate writes the digest in, as it did into the pod that runs. Else the
+// old image would come again and again.
+func comes(next *corev1.Container, p *corev1.Pod) bool {
+	if next.ImagePullPolicy == corev1.PullAlways {
+		return true
+	}
+	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
+		if c.Name == next.Name {
+			return strings.Contains(c.Image, "@")
+		}
+	}
+	return false
 }
 
 // runsAt returns the digest that a container runs, in the repository that its image

@@ -27,7 +27,7 @@ func (h evicting) look(ctx context.Context, s *rehydrate.Step) (rehydrate.Stage,
 	case s.Undoing != "":
 		return rehydrate.Undone, "", nil
 	case there && p.DeletionTimestamp == nil:
-		return rehydrate.NotBegun, "", nil
+		return asOld(s, p)
 	case there:
 		return rehydrate.Going, "the old pod ends", nil
 	case s.Means == rehydrate.Job:
@@ -119,7 +119,7 @@ func (h stopping) look(ctx context.Context, s *rehydrate.Step) (rehydrate.Stage,
 		case p.DeletionTimestamp != nil:
 			return rehydrate.Going, "", nil
 		}
-		return rehydrate.NotBegun, "", nil
+		return asOld(s, p)
 	}
 	o, err := h.object(ctx, s.Of, s.UID)
 	switch {
@@ -131,9 +131,19 @@ func (h stopping) look(ctx context.Context, s *rehydrate.Step) (rehydrate.Stage,
 		return rehydrate.Ready, "", nil
 	case s.Undoing != "":
 		return rehydrate.Undone, "", nil
+	case released(o, s):
+		return rehydrate.Strange, "somebody has changed it meanwhile", nil
 	default:
-		return rehydrate.NotBegun, "", nil
+		return h.old(ctx, s, o)
 	}
+}
+
+// released reports whether the object is another than the step was planned for:
+// what somebody has just put right is not made to end. Of what is evicted no
+// generation is known.
+func released(o *object, s *rehydrate.Step) bool {
+	was := stateOf(s.Before)
+	return was.Generation != 0 && o.Generation != was.Generation
 }
 
 func (h stopping) begin(ctx context.Context, s *rehydrate.Step) error {
@@ -146,8 +156,13 @@ func (h stopping) begin(ctx context.Context, s *rehydrate.Step) error {
 		if err != nil {
 			return err
 		}
-		if o == nil {
+		switch {
+		case o == nil:
 			return changed("the %s is gone", s.Of)
+		case o.replicas == 0:
+			return nil
+		case released(o, s):
+			return changed("somebody has changed the %s", s.Of)
 		}
 		patch, err := merge(o.ResourceVersion, map[string]any{"annotations": map[string]any{AnnotationStopped: strconv.Itoa(int(o.replicas))}},
 			map[string]any{"spec": map[string]any{"replicas": 0}})

@@ -109,7 +109,7 @@ func matching(all []selector, of map[string]string) []string {
 
 // pod puts a pod that runs to its owner.
 func (g *gathering) pod(p *corev1.Pod) {
-	if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed || p.DeletionTimestamp != nil || p.Spec.NodeName == "" {
+	if !runs(p) {
 		return
 	}
 	of, uid, static := g.owner(p)

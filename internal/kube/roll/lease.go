@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"touchstone.dev/touchstone/internal/rehydrate"
 )
@@ -35,6 +36,17 @@ type Lease struct {
 }
 
 var _ rehydrate.Lease = (*Lease)(nil)
+
+// Lease returns that of the cluster. Its calls wait for no others.
+func (k *Cluster) Lease(namespace, holder string) (*Lease, error) {
+	config := rest.CopyConfig(k.c.REST)
+	config.UserAgent, config.Timeout = "touchstone-rehydrate", patience
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Lease{Client: client, Namespace: namespace, Holder: holder, Now: k.c.Now}, nil
+}
 
 func (l *Lease) lasts() time.Duration {
 	if l.Lasts <= 0 {

@@ -13,11 +13,12 @@ import (
 	"touchstone.dev/touchstone/internal/rehydrate"
 )
 
-// object is a Deployment, StatefulSet, DaemonSet, ReplicaSet or
-// ReplicationController, as far as hands look at it.
+// object is a Deployment, StatefulSet, DaemonSet or ReplicaSet, as far as hands look
+// at it.
 type object struct {
 	*metav1.ObjectMeta
 	template *corev1.PodTemplateSpec
+	selector *metav1.LabelSelector // of its pods
 	replicas int32
 	// rolled is true when every pod is of this template and serves, and none of
 	// another is left; failed says why that will not come.
@@ -46,7 +47,7 @@ func (h *Hands) object(ctx context.Context, of rehydrate.Identity, uid string) (
 		var d *appsv1.StatefulSet
 		if d, err = apps.StatefulSets(of.Namespace).Get(ctx, of.Name, get()); err == nil {
 			s, n := &d.Status, count(d.Spec.Replicas)
-			o = &object{ObjectMeta: &d.ObjectMeta, template: &d.Spec.Template, replicas: n}
+			o = &object{ObjectMeta: &d.ObjectMeta, template: &d.Spec.Template, selector: d.Spec.Selector, replicas: n}
 			o.rolled = s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == n && s.AvailableReplicas == n && s.Replicas == n
 			o.seen = fmt.Sprintf("%d of %d are new, %d serve", s.UpdatedReplicas, n, s.AvailableReplicas)
 			o.patch = func(ctx context.Context, p []byte) error {
@@ -58,7 +59,7 @@ func (h *Hands) object(ctx context.Context, of rehydrate.Identity, uid string) (
 		var d *appsv1.DaemonSet
 		if d, err = apps.DaemonSets(of.Namespace).Get(ctx, of.Name, get()); err == nil {
 			s, n := &d.Status, d.Status.DesiredNumberScheduled
-			o = &object{ObjectMeta: &d.ObjectMeta, template: &d.Spec.Template, replicas: n}
+			o = &object{ObjectMeta: &d.ObjectMeta, template: &d.Spec.Template, selector: d.Spec.Selector, replicas: n}
 			o.rolled = s.ObservedGeneration >= d.Generation && s.UpdatedNumberScheduled == n && s.NumberAvailable == n
 			o.seen = fmt.Sprintf("%d of %d are new, %d serve", s.UpdatedNumberScheduled, n, s.NumberAvailable)
 			o.patch = func(ctx context.Context, p []byte) error {
@@ -69,7 +70,7 @@ func (h *Hands) object(ctx context.Context, of rehydrate.Identity, uid string) (
 	case "ReplicaSet":
 		var d *appsv1.ReplicaSet
 		if d, err = apps.ReplicaSets(of.Namespace).Get(ctx, of.Name, get()); err == nil {
-			o = &object{ObjectMeta: &d.ObjectMeta, template: &d.Spec.Template, replicas: count(d.Spec.Replicas)}
+			o = &object{ObjectMeta: &d.ObjectMeta, template: &d.Spec.Template, selector: d.Spec.Selector, replicas: count(d.Spec.Replicas)}
 			o.patch = func(ctx context.Context, p []byte) error {
 				_, err := apps.ReplicaSets(of.Namespace).Patch(ctx, of.Name, types.MergePatchType, p, by())
 				return err
@@ -91,7 +92,7 @@ func (h *Hands) object(ctx context.Context, of rehydrate.Identity, uid string) (
 
 func deployed(d *appsv1.Deployment) *object {
 	s, n := &d.Status, count(d.Spec.Replicas)
-	o := &object{ObjectMeta: &d.ObjectMeta, template: &d.Spec.Template, replicas: n}
+	o := &object{ObjectMeta: &d.ObjectMeta, template: &d.Spec.Template, selector: d.Spec.Selector, replicas: n}
 	current := s.ObservedGeneration >= d.Generation
 	o.rolled = current && s.UpdatedReplicas == n && s.Replicas == n && s.AvailableReplicas == n
 	o.seen = fmt.Sprintf("%d of %d are new, %d serve", s.UpdatedReplicas, n, s.AvailableReplicas)

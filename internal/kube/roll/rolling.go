@@ -39,7 +39,7 @@ func (h rolling) look(ctx context.Context, s *rehydrate.Step) (rehydrate.Stage, 
 	case !maps.Equal(ours(o.template.Annotations), was.Template):
 		return rehydrate.Strange, "another replacement is on its template", nil
 	case s.Undoing == "" && o.Generation == was.Generation:
-		return rehydrate.NotBegun, "", nil
+		return h.old(ctx, s, o)
 	case s.Undoing == "":
 		return rehydrate.Strange, "somebody has changed it meanwhile", nil
 	case !o.rolled:

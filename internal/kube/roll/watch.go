@@ -61,12 +61,16 @@ type Provider interface {
 // Cluster is what runs in a cluster, in memory. Run keeps it so.
 type Cluster struct {
 	c      Config
-	client kubernetes.Interface
+	client kubernetes.Interface // whose calls end
 	found  found
 	hours  rehydrate.Calendars
 
 	pods, namespaces, deployments, replicaSets, statefulSets, daemonSets, services, guards, nodes cache.SharedIndexInformer
 }
+
+// patience is how long a call may take: an API server that takes calls and answers
+// none must not hold the controller for longer.
+const patience = 15 * time.Second
 
 // New returns a Cluster. It makes no call.
 func New(c Config) (*Cluster, error) {
@@ -80,12 +84,17 @@ func New(c Config) (*Cluster, error) {
 	config.UserAgent = "touchstone-rehydrate"
 	config.QPS, config.Burst = 50, 200
 	config.ContentType, config.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
+	watching, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	config.Timeout = patience // a watch has none
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
 	}
 	k := &Cluster{c: c, client: client}
-	f := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim))
+	f := informers.NewSharedInformerFactoryWithOptions(watching, 0, informers.WithTransform(trim))
 	k.pods, k.namespaces, k.services = f.Core().V1().Pods().Informer(), f.Core().V1().Namespaces().Informer(), f.Core().V1().Services().Informer()
 	k.deployments, k.replicaSets = f.Apps().V1().Deployments().Informer(), f.Apps().V1().ReplicaSets().Informer()
 	k.statefulSets, k.daemonSets = f.Apps().V1().StatefulSets().Informer(), f.Apps().V1().DaemonSets().Informer()
