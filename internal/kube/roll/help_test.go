@@ -146,7 +146,7 @@ func deployment(t *testing.T, c *cluster.Cluster, ns string, replicas int) *apps
 	t.Helper()
 	d := c.CreateDeployment(t, ns, "cart", "registry.example/shop/cart:1.4", int32(replicas))
 	rs, err := c.Client().AppsV1().ReplicaSets(ns).Create(t.Context(), &appsv1.ReplicaSet{
-		ObjectMeta: keptBy(metav1.ObjectMeta{Name: "cart-1"}, "Deployment", &d.ObjectMeta),
+		ObjectMeta: keptBy(metav1.ObjectMeta{Name: "cart-1", Labels: cluster.Labels("cart")}, "Deployment", &d.ObjectMeta),
 		Spec:       appsv1.ReplicaSetSpec{Selector: d.Spec.Selector, Template: d.Spec.Template},
 	}, metav1.CreateOptions{})
 	check(t, err)
@@ -181,7 +181,7 @@ func guard(t *testing.T, c *cluster.Cluster, ns string, allowed int32) {
 
 // stepOf is one that the controller would make of a workload.
 func stepOf(w *rehydrate.Workload, id string) *rehydrate.Step {
-	return &rehydrate.Step{ID: id, Of: w.Identity, UID: w.UID, Deed: rehydrate.Replace, Means: w.Means, Planned: time.Now(), Before: w.State}
+	return &rehydrate.Step{ID: id, Of: w.Identity, UID: w.UID, Deed: rehydrate.Replace, Means: w.Means, Started: w.Started, Planned: time.Now(), Before: w.State}
 }
 
 func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }

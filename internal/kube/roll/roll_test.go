@@ -268,3 +268,40 @@ func TestOneHoldsTheLease(t *testing.T) {
 	check(t, b.Release(t.Context()))
 	holds(a, true)
 }
+
+// What was told of what runs may be a moment old: what is young by now is replaced
+// no second time, and what somebody has put right is not made to end.
+func TestTheHandsLookForThemselves(t *testing.T) {
+	c := shared.Use(t)
+	ns := c.Namespace(t, "stale", nil)
+	d := deployment(t, c, ns, 2)
+	rs := metav1.ObjectMeta{Name: "batch", UID: "01234567-aaaa-bbbb-cccc-0123456789ab"}
+	pod(t, c, ns, "batch-1", "Batcher", &rs)
+	got, _ := await(t, c, runs(t, c, nil), ns, 2)
+	h := &roll.Hands{Client: server(t, c)}
+	for _, name := range []string{"Deployment cart", "Batcher batch"} {
+		w := got[name]
+		for _, deed := range []rehydrate.Deed{rehydrate.Replace, rehydrate.Stop} {
+			s := stepOf(&w, "01STEP")
+			s.Deed = deed
+			if stage, why, err := h.Look(t.Context(), s); stage != rehydrate.NotBegun || err != nil {
+				t.Errorf("%s of the %s: %q (%s), %v", deed, name, stage, why, err)
+			}
+			s.Started = s.Started.Add(-time.Hour) // it was replaced since
+			if stage, why, err := h.Look(t.Context(), s); stage != rehydrate.Strange || err != nil {
+				t.Errorf("%s of the %s, which is young: %q (%s), %v", deed, name, stage, why, err)
+			}
+		}
+	}
+	w := got["Deployment cart"]
+	s := stepOf(&w, "01STOP")
+	s.Deed = rehydrate.Stop
+	_, err := c.Client().AppsV1().Deployments(ns).Patch(t.Context(), d.Name, types.MergePatchType, []byte(`{"spec":{"template":{"spec":{"containers":[{"name":"cart","image":"registry.example/shop/cart:1.5"}]}}}}`), metav1.PatchOptions{})
+	check(t, err)
+	if err := h.Begin(t.Context(), s); !errors.Is(err, rehydrate.ErrChanged) {
+		t.Errorf("made to end after it was released anew: %v", err)
+	}
+	if stage, _, err := h.Look(t.Context(), s); stage != rehydrate.Strange || err != nil {
+		t.Errorf("%q, %v", stage, err)
+	}
+}
