@@ -35,7 +35,14 @@ type object struct {
 	step  string // whose replacement is under way
 	done  time.Time
 	fails bool
-	rolls bool // it is not done yet
+	rolls bool      // it is not done yet
+	back  time.Time // when it was put back last
+}
+
+// clock is one that goes on while things are done.
+func (y *yard) clock() time.Time {
+	y.now = y.now.Add(time.Millisecond)
+	return y.now
 }
 
 func (y *yard) find(i Identity) *object {
@@ -116,6 +123,9 @@ func (y *yard) Begin(_ context.Context, s *Step) error {
 	if s.Younger(o.Started) {
 		y.t.Fatalf("%s is replaced again: it runs since %s, and it is %s", o, o.Started, y.now)
 	}
+	if since := y.now.Sub(o.back); since >= 0 && since < hour-2*time.Minute {
+		y.t.Fatalf("%s is tried again %s after it was put back", o, since)
+	}
 	y.begun[s.ID]++
 	o.step, o.State, o.rolls = s.ID, s.ID, true
 	o.done = y.now.Add(time.Duration(rapid.IntRange(1, 8).Draw(y.t, "takes minutes")) * time.Minute)
@@ -130,7 +140,7 @@ func (y *yard) Undo(_ context.Context, s *Step) error {
 		return errors.New("the cluster does not answer")
 	}
 	if o := y.find(s.Of); o.step == s.ID {
-		o.step, o.rolls = "", false
+		o.step, o.rolls, o.back = "", false, y.now
 	}
 	return nil
 }
@@ -196,7 +206,7 @@ func TestNoStepIsRepeatedOrLost(t *testing.T) {
 			held := true
 			s := &crashing{Store: store}
 			all = append(all, New(Config{
-				Store: s, Runs: y, Gate: y, Hands: dying{y, &begins}, Lease: lease{&held}, Tell: y, Cluster: name, Now: func() time.Time { return y.now },
+				Store: s, Runs: y, Gate: y, Hands: dying{y, &begins}, Lease: lease{&held}, Tell: y, Cluster: name, Now: y.clock,
 				Log: slog.New(slog.DiscardHandler),
 			}))
 			stores, leads = append(stores, s), append(leads, &held)
@@ -240,6 +250,9 @@ func TestNoStepIsRepeatedOrLost(t *testing.T) {
 				y.now = y.now.Add(2 * hour)
 			case "backwards":
 				y.now = y.now.Add(-hour)
+				for _, o := range y.objects { // how long that is ago nobody can tell any more
+					o.back = time.Time{}
+				}
 			}
 			tick(at)
 			begins = false

@@ -60,11 +60,13 @@ func (p *planning) open(d *Due) Hold {
 // what does not become ready then is put back again.
 func (p *planning) failed(d *Due) Hold {
 	m := p.memory[d.Workload.Identity]
-	if m == nil || m.Failed == 0 || m.FailedAt.After(p.now) {
+	if m == nil || m.Failed == 0 {
 		return HoldNone
 	}
-	until := m.FailedAt.Add(p.limits.pause(m.Failed))
-	if !p.now.Before(until) {
+	pause := p.limits.pause(m.Failed)
+	until := m.FailedAt.Add(pause)
+	// A clock may have been put back since, but not by so much that it waits for ever.
+	if !p.now.Before(until) || m.FailedAt.Sub(p.now) > pause {
 		return HoldNone
 	}
 	d.Until, d.More = until, m.Problem

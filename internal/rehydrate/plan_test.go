@@ -72,6 +72,8 @@ func TestWhatIsInTheWay(t *testing.T) {
 		{"a finding, and a rebuilt image waits", one("a", func(w *Workload) { w.Policy = &Policy{}; w.Overdue = noon().Add(-hour); w.Follower.New = true }), nil, Replace, HoldNone, ""},
 		{"drift", one("a", func(w *Workload) { w.Policy = &Policy{}; w.Drifted = noon().Add(-hour) }), nil, Replace, HoldNone, "drift"},
 		{"it failed just now", one("a", nil), &Memory{Failed: 3, FailedAt: noon().Add(-3 * hour), Problem: "crashes"}, Wait, HoldFailed, "in vain, waits until 2026-11-23T13:00:00Z: crashes"},
+		{"it failed in a moment, by a clock that was put back", one("a", nil), &Memory{Failed: 1, FailedAt: noon().Add(time.Millisecond), Problem: "crashes"}, Wait, HoldFailed, "in vain"},
+		{"it failed next month, by a clock that was wrong", one("a", nil), &Memory{Failed: 1, FailedAt: noon().Add(30 * day), Problem: "crashes"}, Replace, HoldNone, ""},
 		{"an old image", one("a", func(w *Workload) { w.Policy.Rebuild, w.Built = 30*day, noon().Add(-90*day) }), nil, Replace, HoldNone, "its image was built 90d ago: rebuild, then redeploy"},
 		{"a waiver", one("a", func(w *Workload) { w.Policy = &Policy{Waived: "W1"} }), nil, Wait, HoldNone, "waiver W1"},
 		{"nobody knows its age", one("a", func(w *Workload) { w.Started = time.Time{} }), nil, Wait, HoldUnknown, "nobody knows"},

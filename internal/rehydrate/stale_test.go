@@ -27,7 +27,7 @@ func TestWhoeverTakesOverRepeatsNothing(t *testing.T) {
 		held := true
 		controller := func() *Controller {
 			return New(Config{
-				Store: store, Runs: y, Gate: y, Hands: y, Lease: lease{&held}, Tell: y, Cluster: w.Cluster, Now: func() time.Time { return y.now },
+				Store: store, Runs: y, Gate: y, Hands: y, Lease: lease{&held}, Tell: y, Cluster: w.Cluster, Now: y.clock,
 				Log: slog.New(slog.DiscardHandler),
 			})
 		}

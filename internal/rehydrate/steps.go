@@ -127,13 +127,13 @@ func (c *Controller) advance(ctx context.Context, i Identity, k *kept, now time.
 	step.Looked, step.Stage = now, stage
 	k.Memory = m
 	if step.Undoing != "" {
-		return c.goBack(ctx, i, m, stage, why)
+		return c.goBack(ctx, i, m, stage, why, now)
 	}
 	switch {
 	case stage == Ready:
 		return c.settle(ctx, i, m, now)
 	case stage == Gone || stage == Strange:
-		return c.end(ctx, i, m, Abandoned, why)
+		return c.end(ctx, i, m, Abandoned, why, now)
 	case stage == NotBegun:
 		return c.begin(ctx, i, m, now)
 	case stage == Stuck, step.Waited > c.c.Patience:
@@ -156,11 +156,11 @@ func (c *Controller) begin(ctx context.Context, i Identity, m Memory, now time.T
 	const old = 2 * time.Minute
 	step := m.Step
 	if age := now.Sub(step.Planned); age > old || age < -old {
-		return c.end(ctx, i, m, Abandoned, "it was planned and never begun")
+		return c.end(ctx, i, m, Abandoned, "it was planned and never begun", now)
 	}
 	switch err := c.c.Hands.Begin(ctx, step); {
 	case errors.Is(err, ErrChanged):
-		return c.end(ctx, i, m, Abandoned, err.Error())
+		return c.end(ctx, i, m, Abandoned, err.Error(), now)
 	default:
 		return c.handed(ctx, i, err)
 	}
@@ -176,15 +176,15 @@ func (c *Controller) handed(ctx context.Context, i Identity, err error) error {
 }
 
 // goBack settles what is put back.
-func (c *Controller) goBack(ctx context.Context, i Identity, m Memory, stage Stage, why string) error {
+func (c *Controller) goBack(ctx context.Context, i Identity, m Memory, stage Stage, why string, now time.Time) error {
 	switch stage {
 	case Undone, Gone, NotBegun:
-		return c.end(ctx, i, m, Back, m.Step.Undoing)
+		return c.end(ctx, i, m, Back, m.Step.Undoing, now)
 	case Strange:
-		return c.end(ctx, i, m, Abandoned, m.Step.Undoing+"; then "+why)
+		return c.end(ctx, i, m, Abandoned, m.Step.Undoing+"; then "+why, now)
 	default:
 		if m.Step.Waited > c.c.Patience {
-			return c.end(ctx, i, m, Back, m.Step.Undoing+"; and what was there before is not ready either: "+why)
+			return c.end(ctx, i, m, Back, m.Step.Undoing+"; and what was there before is not ready either: "+why, now)
 		}
 		return c.handed(ctx, i, c.c.Hands.Undo(ctx, m.Step))
 	}
@@ -209,15 +209,16 @@ func (c *Controller) settle(ctx context.Context, i Identity, m Memory, now time.
 }
 
 // end ends a step that has not done what it should. What is put back, or held for
-// too long, counts as a failure.
-func (c *Controller) end(ctx context.Context, i Identity, m Memory, what What, why string) error {
+// too long, counts as a failure, at the moment by which it is planned next: what has
+// failed after that moment would not hold.
+func (c *Controller) end(ctx context.Context, i Identity, m Memory, what What, why string, now time.Time) error {
 	step := m.Step
 	m.Step = nil
 	if what == Back {
-		m.Failed, m.FailedAt, m.Problem = m.Failed+1, c.c.Now(), why
+		m.Failed, m.FailedAt, m.Problem = m.Failed+1, now, why
 	}
 	delete(c.asked, i)
-	c.rests[i] = c.c.Now()
+	c.rests[i] = now
 	c.ended(what)
 	return c.write(ctx, m, Told{What: what, Of: i, UID: step.UID, Owner: step.Owner, Why: why, Step: step})
 }
