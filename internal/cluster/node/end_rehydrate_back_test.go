@@ -106,10 +106,13 @@ func TestWhatDoesNotBecomeReadyIsPutBack(t *testing.T) {
 	if err != nil || len(d.Spec.Template.Annotations) != 0 || d.Status.UpdatedReplicas != 2 || d.Status.AvailableReplicas != 2 {
 		t.Errorf("web has %v, and is %+v: %v", d.Spec.Template.Annotations, d.Status, err)
 	}
-	s, err := apps.StatefulSets(ns).Get(t.Context(), "store", metav1.GetOptions{})
-	if err != nil || len(s.Spec.Template.Annotations) != 0 || s.Status.ReadyReplicas != 2 {
-		t.Errorf("store has %v, and is %+v: %v", s.Spec.Template.Annotations, s.Status, err)
-	}
+	var s *appsv1.StatefulSet
+	c.Eventually(t, "store is whole again", time.Minute, func(ctx context.Context) (err error) {
+		if s, err = apps.StatefulSets(ns).Get(ctx, "store", metav1.GetOptions{}); err == nil && (len(s.Spec.Template.Annotations) != 0 || s.Status.ReadyReplicas != 2) {
+			err = fmt.Errorf("it has %v, and is %+v", s.Spec.Template.Annotations, s.Status)
+		}
+		return err
+	})
 	c.Eventually(t, "it is told on the very objects", time.Minute, func(ctx context.Context) error {
 		for name, uid := range map[string]string{"web": string(d.UID), "store": string(s.UID)} {
 			list, err := c.Client().CoreV1().Events(ns).List(ctx, metav1.ListOptions{FieldSelector: "reason=RehydrationFailed,involvedObject.name=" + name + ",involvedObject.uid=" + uid})

@@ -40,7 +40,7 @@ var _ rehydrate.Lease = (*Lease)(nil)
 // Lease returns that of the cluster. Its calls wait for no others.
 func (k *Cluster) Lease(namespace, holder string) (*Lease, error) {
 	config := rest.CopyConfig(k.c.REST)
-	config.UserAgent, config.Timeout = "touchstone-rehydrate", patience
+	config.UserAgent, config.Timeout = "touchstone-rehydrate", k.c.Patience
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err

@@ -47,8 +47,11 @@ type Config struct {
 	Own []string
 	// Nodes replaces nodes; nil for none.
 	Nodes Provider
-	Log   *slog.Logger     // slog.Default when nil
-	Now   func() time.Time // time.Now when nil
+	// Patience is how long a call may take; 15 seconds when zero. An API server that
+	// takes calls and answers none must not hold the controller for longer.
+	Patience time.Duration
+	Log      *slog.Logger     // slog.Default when nil
+	Now      func() time.Time // time.Now when nil
 }
 
 // Provider brings another node in the place of one that is drained.
@@ -68,10 +71,6 @@ type Cluster struct {
 	pods, namespaces, deployments, replicaSets, statefulSets, daemonSets, services, guards, nodes cache.SharedIndexInformer
 }
 
-// patience is how long a call may take: an API server that takes calls and answers
-// none must not hold the controller for longer.
-const patience = 15 * time.Second
-
 // New returns a Cluster. It makes no call.
 func New(c Config) (*Cluster, error) {
 	if c.Log == nil {
@@ -79,6 +78,9 @@ func New(c Config) (*Cluster, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Patience <= 0 {
+		c.Patience = 15 * time.Second
 	}
 	config := rest.CopyConfig(c.REST)
 	config.UserAgent = "touchstone-rehydrate"
@@ -88,7 +90,7 @@ func New(c Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.Timeout = patience // a watch has none
+	config.Timeout = c.Patience // a watch has none
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
