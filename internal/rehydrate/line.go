@@ -83,7 +83,7 @@ func (d *Due) held(show func(time.Time) string) string {
 	case HoldStep:
 		return "is being replaced"
 	case HoldRest:
-		return "was replaced just now"
+		return "was replaced just now, or found changed"
 	case HoldUnknown:
 		return "nobody knows since when it runs"
 	case HoldStuck:

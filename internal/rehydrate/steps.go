@@ -216,9 +216,10 @@ func (c *Controller) end(ctx context.Context, i Identity, m Memory, what What, w
 	m.Step = nil
 	if what == Back {
 		m.Failed, m.FailedAt, m.Problem = m.Failed+1, now, why
+	} else {
+		c.rests[i] = now
 	}
 	delete(c.asked, i)
-	c.rests[i] = now
 	c.ended(what)
 	return c.write(ctx, m, Told{What: what, Of: i, UID: step.UID, Owner: step.Owner, Why: why, Step: step})
 }

@@ -61,17 +61,17 @@ func (c *Controller) loadRests(ctx context.Context, now time.Time) error {
 		if err != nil {
 			continue // a rest saves work; what keeps from repeating a step is Hands.Look
 		}
-		if t.Of.Cluster == c.c.Cluster && t.ends() && e.Time.After(c.rests[t.Of]) {
+		if t.Of.Cluster == c.c.Cluster && t.rests() && e.Time.After(c.rests[t.Of]) {
 			c.rests[t.Of] = e.Time
 		}
 	}
 	return nil
 }
 
-// ends reports whether a step has ended with it.
-func (t *Told) ends() bool {
+// rests reports whether a step has ended with it, and is not held as one that failed.
+func (t *Told) rests() bool {
 	switch t.What {
-	case Replaced, Back, Abandoned, Stopped:
+	case Replaced, Abandoned, Stopped:
 		return true
 	default:
 		return false
