@@ -3,11 +3,13 @@ package gate_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"touchstone.dev/touchstone"
 	"touchstone.dev/touchstone/internal/advisory"
+	"touchstone.dev/touchstone/internal/artifact/reference"
 	"touchstone.dev/touchstone/internal/gate"
 )
 
@@ -91,4 +93,41 @@ func TestReconsiderDecidesEverythingWhenTheRevisionBeforeIsGone(t *testing.T) {
 	if !out.Everything || out.Running != 1 {
 		t.Errorf("%+v", out)
 	}
+}
+
+// A newer base that is approved is a finding on what stands on the one before, with
+// the next look at what runs: nobody has to ask, and no advisory to change.
+func TestANewerBaseIsAFindingByItself(t *testing.T) {
+	h := newHouse(t, nil)
+	h.road.set(func() { h.road.book = newRoad(t, doorTable+"  old-base: {dev: any, prod: refuse}\n").book })
+	h.run(t)
+	approve := func(version string, at time.Time) {
+		t.Helper()
+		all, err := h.config.Gate.Inspect(t.Context(), archive(t, build(t, "", debian(t, version))), reference.Options{As: "base:12"})
+		check(t, err)
+		base, err := gate.Base(all[0], "team-base", at, time.Time{})
+		check(t, err)
+		check(t, h.config.Gate.Golden.Add(base))
+	}
+	approve("3.0.1-1", noon)
+	digest := h.port.push(t, "shop/cart:1", build(t, "", debian(t, "3.0.1-1"), layerOf(t, file("srv/cart", "cart"))))
+	snapshot := []gate.Running{h.running("shop/cart:1", digest, noon.Add(-time.Hour))}
+	looks := func(want bool) {
+		t.Helper()
+		check(t, h.Observe(t.Context(), "lab", snapshot))
+		o := h.listed(t)
+		if got := slices.ContainsFunc(o.Findings, func(f touchstone.Finding) bool { return f.Rule == "old-base" }); !o.Seen || got != want {
+			t.Fatalf("seen %t, %+v", o.Seen, o.Findings)
+		}
+	}
+	check(t, h.Observe(t.Context(), "lab", snapshot))
+	h.scanned(t, 1)
+	looks(false)
+	approve("3.0.2-1", noon.Add(time.Hour))
+	h.clock.pass(2 * time.Hour)
+	looks(true)
+	_, err := h.config.Gate.Golden.Remove("base:12")
+	check(t, err)
+	h.clock.pass(time.Minute)
+	looks(false)
 }
