@@ -104,12 +104,16 @@ func (g *Guard) runtimeExec(s *subject, e *containerd.Event) {
 	}))
 }
 
+// mostKept is of how many processes what was read is kept, some hundred bytes each.
+const mostKept = 20_000
+
 // runLogins looks at all processes from time to time, and soon after something was
 // lost.
 func (g *Guard) runLogins(ctx context.Context) error {
 	every := time.NewTicker(2 * time.Second)
 	defer every.Stop()
 	last := time.Now()
+	var before session.Snapshot // kept while it is small
 	for {
 		select {
 		case <-ctx.Done():
@@ -125,10 +129,13 @@ func (g *Guard) runLogins(ctx context.Context) error {
 			continue
 		}
 		last = time.Now()
-		all, err := g.proc().All(g.c.Now())
+		all, err := g.proc().All(g.c.Now(), before)
 		if err != nil {
 			g.trouble("the processes of this machine cannot be read: " + err.Error())
 			continue
+		}
+		if before = all; len(all.Processes) > mostKept {
+			before = session.Snapshot{}
 		}
 		g.sessionEvents(g.logins.tracker.Resync(all))
 	}

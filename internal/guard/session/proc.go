@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,8 +60,35 @@ func (r Proc) Look(pid int) (Process, bool) {
 	return p, true
 }
 
-// All reads every process. What comes or goes meanwhile may be missing.
-func (r Proc) All(now time.Time) (Snapshot, error) {
+// again is Look at a process that was read before: what cannot change without its
+// program or its namespaces being others is taken over, and so is its user, which
+// nobody is told apart by.
+func (r Proc) again(before *Process) (Process, bool) {
+	p := *before
+	if r.stat(&p) != nil {
+		return Process{}, false
+	}
+	path, _ := os.Readlink(r.file(p.PID, "exe"))
+	if p.Start != before.Start || p.Comm != before.Comm || path != before.Path ||
+		r.namespace(p.PID, "pid") != p.PIDNamespace || r.namespace(p.PID, "mnt") != p.MountNamespace {
+		return r.Look(p.PID)
+	}
+	if p.Subject == 0 && r.Subject != nil { // its group may be known by now
+		p.Subject = r.subject(p.PID)
+	}
+	if doorOf(p.program()) != "" { // it says in its title what it does
+		p.Command = r.command(p.PID)
+	}
+	return p, true
+}
+
+// All reads every process; of those that were there before, what can have changed
+// since. What comes or goes meanwhile may be missing.
+func (r Proc) All(now time.Time, before Snapshot) (Snapshot, error) {
+	known := make(map[int]*Process, len(before.Processes))
+	for i := range before.Processes {
+		known[before.Processes[i].PID] = &before.Processes[i]
+	}
 	s := Snapshot{At: now}
 	var boot unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
@@ -78,7 +107,11 @@ func (r Proc) All(now time.Time) (Snapshot, error) {
 			if err != nil {
 				continue
 			}
-			if p, ok := r.Look(pid); ok {
+			look := r.Look
+			if p := known[pid]; p != nil {
+				look = func(int) (Process, bool) { return r.again(p) }
+			}
+			if p, ok := look(pid); ok {
 				s.Processes = append(s.Processes, p)
 			}
 		}
@@ -120,13 +153,38 @@ func (r Proc) file(pid int, name string) string {
 	return filepath.Join(r.root(), strconv.Itoa(pid), name)
 }
 
-func (r Proc) read(pid int, name string, limit int64) ([]byte, error) {
-	f, err := os.Open(r.file(pid, name))
+// read reads a file of procfs, up to a limit. The kernel writes each of these at once:
+// what does not fill the room is the end.
+func (r Proc) read(pid int, name string, limit int) ([]byte, error) {
+	path := r.file(pid, name)
+	fd, err := retried(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
+	defer func() { _ = unix.Close(fd) }() // it was only read
+	text := make([]byte, 0, min(limit, 2048))
+	for {
+		n, err := retried(func() (int, error) { return unix.Read(fd, text[len(text):cap(text)]) })
+		if err != nil {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		text = text[:len(text)+n]
+		if len(text) < cap(text) || len(text) >= limit {
+			return text, nil
+		}
+		text = slices.Grow(text, min(len(text), limit-len(text)))
+		text = text[:len(text):min(cap(text), limit)]
+	}
+}
+
+// retried does a call again that a signal has cut short.
+func retried(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
 }
 
 // stat reads what /proc/PID/stat has: the name, which may hold anything, and

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +21,7 @@ import (
 func watch(t *testing.T, tracker *Tracker, seen *[]Event, is func(Event) bool) Event {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		s, err := Proc{}.All(time.Now())
+		s, err := Proc{}.All(time.Now(), Snapshot{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,5 +269,59 @@ func BenchmarkLook(b *testing.B) {
 		if _, ok := (Proc{}).Look(os.Getpid()); !ok {
 			b.Fatal("it is not there")
 		}
+	}
+}
+
+// What was read before is read again where it can have changed.
+func TestProcAgain(t *testing.T) {
+	known := uint64(0)
+	proc := Proc{Subject: func(string) uint64 { return known }}
+	command := exec.Command("sleep", "60")
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	t.Cleanup(func() {
+		if !ended {
+			_ = command.Process.Kill() // it may have ended
+			_ = command.Wait()
+		}
+	})
+	find := func(before Snapshot) (Snapshot, *Process) {
+		t.Helper()
+		all, err := proc.All(time.Now(), before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range all.Processes {
+			if all.Processes[i].PID == command.Process.Pid {
+				return all, &all.Processes[i]
+			}
+		}
+		return all, nil
+	}
+	// It has become sleep once it is seen so: what was read first may be older.
+	deadline := time.Now().Add(10 * time.Second)
+	first, p := find(Snapshot{})
+	for ; p == nil || p.program() != "sleep"; first, p = find(first) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it became %+v", p)
+		}
+	}
+	fresh, ok := proc.Look(p.PID)
+	if diff := cmp.Diff(fresh, *p); !ok || diff != "" {
+		t.Errorf("read again (- at once, + after it was read before):\n%s", diff)
+	}
+	known = 7 // its group was nobody's before
+	if _, p = find(first); p == nil || p.Subject != 7 {
+		t.Errorf("its group belongs to 7, not to %+v", p)
+	}
+	if err := command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = command.Wait() // it was killed
+	ended = true
+	if _, p = find(first); p != nil {
+		t.Errorf("what has ended is %+v", p)
 	}
 }
