@@ -151,14 +151,8 @@ func (d *daemon) prepare() (err error) {
 	if err := d.importImage(imageActor, own); err != nil {
 		return err
 	}
-	distribution := ""
-	for _, above := range []string{"../../../..", "../../../../.."} { // a further work tree lies one folder deeper
-		path := filepath.Join(above, "shared/data/images/alpine-minirootfs-3.20.3-x86_64.tar.gz")
-		if _, err := os.Stat(path); err == nil {
-			distribution = path
-		}
-	}
-	if distribution == "" {
+	distribution, ok := smallDistribution()
+	if !ok {
 		d.shop = "the root file system of Alpine 3.20 is not in ../shared/data/images"
 		return nil
 	}
@@ -167,6 +161,17 @@ func (d *daemon) prepare() (err error) {
 		return err
 	}
 	return d.importImage(imageShop, alpine, own)
+}
+
+// smallDistribution finds the root file system that is not in the repository.
+func smallDistribution() (path string, ok bool) {
+	for _, above := range []string{"../../../..", "../../../../.."} { // a further work tree lies one folder deeper
+		path = filepath.Join(above, "shared/data/images/alpine-minirootfs-3.20.3-x86_64.tar.gz")
+		if _, err := os.Stat(path); err == nil {
+			return path, true
+		}
+	}
+	return "", false
 }
 
 func (d *daemon) importImage(ref string, layers ...makeimage.Layer) error {
