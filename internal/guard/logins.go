@@ -89,10 +89,7 @@ func sessionProcess(e *bpf.Event) session.Process {
 		UID: e.Process.UID, Comm: e.Process.Comm, Command: e.Args, TTY: e.Process.TTY, SID: e.Process.Session,
 	}
 	if e.Kind == bpf.Exec {
-		p.Path = "/" + e.Path
-		if e.Cut {
-			p.Command = append(p.Command, "…") // so that it is no declared command
-		}
+		p.Path, p.Cut = "/"+e.Path, e.Cut
 	}
 	return p
 }

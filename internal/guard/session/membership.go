@@ -39,7 +39,7 @@ func (t *Tracker) begin(p *process, facts Process, kind touchstone.LoginKind, wi
 	s.Executed = 1
 	s.Tree = append(s.Tree, t.node(shown, at))
 	s.probed = (kind == touchstone.LoginExec || kind == touchstone.LoginNsenter) && len(t.subjects[p.subject].Declared) > 0
-	t.name(s, facts.Command)
+	t.name(s, t.whole(s, &facts))
 	return s
 }
 
@@ -69,6 +69,9 @@ func (t *Tracker) start(s *session, at time.Time) {
 }
 
 func (t *Tracker) node(p Process, at time.Time) touchstone.Process {
+	if p.Cut {
+		p.Command = append(slices.Clip(p.Command), more)
+	}
 	return touchstone.Process{PID: p.PID, Parent: p.Parent, UID: p.UID, Path: p.Path, Command: p.Command, Started: at}
 }
 

@@ -146,6 +146,18 @@ func TestUncertain(t *testing.T) {
 			w.hear(w.tracker.Exec(Exec{At: w.now(), Process: probe}))
 			w.hear(w.tracker.RuntimeExec(RuntimeExec{At: w.now(), Subject: web, ExecID: "p", PID: 501, Command: probe.Command}))
 		}, Figures{Declared: 1}},
+		{"it is longer than the kernel tells", func(w *world, probe Process) {
+			w.alive[501] = probe
+			probe.Command, probe.Cut = []string{"/bin/check", "-"}, true
+			w.hear(w.tracker.RuntimeExec(RuntimeExec{At: w.now(), Subject: web, ExecID: "p", PID: 501}))
+			w.hear(w.tracker.Exec(Exec{At: w.now(), Process: probe}))
+		}, Figures{Declared: 1}},
+		{"it is longer than the kernel tells, and over", func(w *world, probe Process) {
+			probe.Command, probe.Cut = []string{"/bin/check", "-"}, true
+			w.hear(w.tracker.RuntimeExec(RuntimeExec{At: w.now(), Subject: web, ExecID: "p", PID: 501}))
+			w.hear(w.tracker.Exec(Exec{At: w.now(), Process: probe}))
+			w.hear(w.tracker.Exit(501, probe.Start, w.now()))
+		}, Figures{Unseen: 1}},
 		{"it was found when its container became known, and is over", func(w *world, probe Process) {
 			probe.PIDNamespace, probe.MountNamespace, probe.Parent, probe.Subject = 5000, 5001, 100, 5
 			w.put(Process{PID: 700, Parent: 100, InnerPID: 1, PIDNamespace: 5000, MountNamespace: 5001, Subject: 5, Path: "/app"})
@@ -166,6 +178,20 @@ func TestUncertain(t *testing.T) {
 				t.Errorf("%+v, want %+v", f, story.want)
 			}
 		})
+	}
+}
+
+// What only begins like a probe is none.
+func TestLongerThanAProbe(t *testing.T) {
+	for _, cut := range [][]string{{"/bin/check", "-x"}, {"/bin/check", "-q", "and"}} {
+		w := newWorld(t)
+		p := Process{PID: 501, Parent: 100, InnerPID: 30, Path: "/bin/check", Comm: "check", Command: cut, Cut: true}
+		into(&p)
+		p = w.put(p)
+		delete(w.alive, 501)
+		w.hear(w.tracker.RuntimeExec(RuntimeExec{At: w.now(), Subject: web, ExecID: "x", PID: 501}))
+		w.hear(w.tracker.Exec(Exec{At: w.now(), Process: p}))
+		w.want("started 1 exec in 2: " + strings.Join(cut, " ") + " …")
 	}
 }
 

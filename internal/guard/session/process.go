@@ -20,8 +20,9 @@ type Process struct {
 	UID                          int
 	Path                         string // of its program
 	Comm                         string // its name, as in /proc/PID/comm
-	// Command is not redacted; where it is cut, it fits no declared command.
+	// Command is not redacted; Cut says that it is but the beginning.
 	Command []string
+	Cut     bool
 	TTY     string // "pts/0"; "" for none
 	SID     int    // leader of its session, in the kernel's sense
 	// Peer is the address and port at the other end of its connection, for a

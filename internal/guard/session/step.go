@@ -40,7 +40,7 @@ func (t *Tracker) remember(facts Process) *process {
 
 // learn takes over what is known now.
 func (p *process) learn(facts Process) {
-	facts.Command, facts.Peer = nil, ""
+	facts.Command, facts.Cut, facts.Peer = nil, false, ""
 	if len(facts.Path) > maxPath {
 		facts.Path = facts.Path[:maxPath]
 	}
@@ -210,7 +210,7 @@ func (t *Tracker) arrive(e Exec, found bool, above int) *process {
 	if a.from == nowhere && in != nil && in.ID != t.c.Host && !in.first(&facts) {
 		p.adrift = true
 	}
-	if p.adrift && p.command == nil && !facts.runtime() {
+	if p.adrift && p.command == nil && !facts.runtime() && !facts.Cut {
 		p.command = facts.Command
 	}
 	if !t.hear(within, &facts, e.At) {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"touchstone.dev/touchstone"
@@ -75,9 +76,32 @@ func (t *Tracker) hear(s *session, facts *Process, at time.Time) bool {
 	if s.Root.Path = facts.Path; len(s.Tree) > 0 {
 		s.Tree[0].Path = facts.Path
 	}
-	t.name(s, facts.Command)
+	t.name(s, t.whole(s, facts))
 	t.start(s, at)
 	return true
+}
+
+// more stands for the rest of a command that is cut.
+const more = "…"
+
+// whole returns the command of a session's first process; none where it is cut and may
+// be one that is declared. The process itself shows the rest, if it is there still: that
+// it could be made to lie is why it must begin as the kernel has told.
+func (t *Tracker) whole(s *session, p *Process) []string {
+	if !p.Cut {
+		return p.Command
+	}
+	begins := func(command []string) bool {
+		const end = "\x00"
+		return strings.HasPrefix(strings.Join(command, end), strings.Join(p.Command, end))
+	}
+	if now, ok := t.c.Look.Look(p.PID); ok && same(now.Start, p.Start) && begins(now.Command) {
+		return now.Command
+	}
+	if in := t.subjects[s.Subject]; s.probed && in != nil && slices.ContainsFunc(in.Declared, begins) {
+		return nil
+	}
+	return append(slices.Clip(p.Command), more)
 }
 
 // settle decides about what was uncertain: as soon as its command can be read, and in

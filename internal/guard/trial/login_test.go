@@ -101,15 +101,16 @@ func TestLoginBlocked(t *testing.T) {
 func TestDeclaredProbes(t *testing.T) {
 	b := newPod(t, "shop", "cart-3")
 	probe := []string{"/actor", "write", "/tmp/probe", "644", "alive"}
+	long := []string{"/actor", "write", "/tmp/probe", "644", strings.Repeat("alive, ", 1000)} // longer than the kernel tells
 	g := startGuard(t, "rules:\n  run-unknown: {others: block}\n  login: {others: block}\n", func(c *guard.Config) {
 		c.Source = &cluster{Source: c.Source, reported: map[string]bool{"shop": true}, pods: map[string]guard.Pod{"uid-cart-3": {
 			Namespace: "shop", Name: "cart-3", Workload: touchstone.Workload{Kind: "Deployment", Name: "cart"},
-			Place: touchstone.Place{Environment: "prod", Namespace: "shop"}, Declared: map[string][][]string{"main": {probe}},
+			Place: touchstone.Place{Environment: "prod", Namespace: "shop"}, Declared: map[string][][]string{"main": {probe, long}},
 		}}}
 	})
 	g.watches(b, touchstone.EffectAlert)
-	for i := range 3 {
-		if out, err := b.enter(fmt.Sprint("probe-", i), probe...).CombinedOutput(); err != nil {
+	for i, command := range [][]string{probe, probe, long, probe} {
+		if out, err := b.enter(fmt.Sprint("probe-", i), command...).CombinedOutput(); err != nil {
 			t.Errorf("%v %s", err, out)
 		}
 	}
@@ -128,5 +129,24 @@ func TestDeclaredProbes(t *testing.T) {
 	}
 	if n := len(g.told(ofLogin(b, touchstone.LoginExec, false))); n != 1 {
 		t.Errorf("%d logins were told, want 1: %s", n, g.all())
+	}
+}
+
+// Where the cluster has not told of a pod its probes are not known, however long that
+// takes: none is ended as a login.
+func TestProbesOfAPodThatIsNotKnown(t *testing.T) {
+	var now clock
+	b := newPod(t, "shop", "cart-4")
+	g := startGuard(t, "rules:\n  run-unknown: {others: allow}\n  login: {others: block}\n", now.runs, func(c *guard.Config) {
+		c.Source = &cluster{Source: c.Source, pods: map[string]guard.Pod{}}
+	})
+	g.watches(b, touchstone.EffectNone)
+	now.pass(time.Minute)
+	if out, err := b.enter("probe", "/actor", "write", "/tmp/probe", "644", "alive").CombinedOutput(); err != nil {
+		t.Errorf("%v %s", err, out)
+	}
+	e := g.await("a login", ofLogin(b, touchstone.LoginExec, false))
+	if e.Action != touchstone.EffectAlert || !strings.Contains(fmt.Sprint(e.Steps), "probes are not known") {
+		t.Errorf("%s %+v", e.Action, e.Steps)
 	}
 }
