@@ -103,8 +103,11 @@ func startBoxAs(t testing.TB, image string, flags []string, edit func(testing.TB
 			t.Fatal(err)
 		}
 	}
-	within(t, 30*time.Second, b.id+" takes orders", func() bool {
-		_, err := os.Stat(filepath.Join(b.folder, "sock"))
+	within(t, 30*time.Second, b.id+" takes orders", func() bool { // the socket is there before anybody listens
+		c, err := net.Dial("unix", filepath.Join(b.folder, "sock"))
+		if err == nil {
+			_ = c.Close()
+		}
 		return err == nil
 	})
 	return b
