@@ -30,7 +30,8 @@ func (t *Tracker) announce(r RuntimeExec) {
 		t.know(s, r)
 		return
 	}
-	if p != nil && !p.runtime() {
+	now, there := t.c.Look.Look(r.PID)
+	if p != nil && !p.runtime() && !(there && now.runtime()) { // of a fork, p is what its parent was
 		t.beginTold(p, r)
 		return
 	}
@@ -43,7 +44,7 @@ func (t *Tracker) announce(r RuntimeExec) {
 		t.announced[r.PID] = r
 	}
 	// What is the runtime still is told of when it executes something.
-	if now, ok := t.c.Look.Look(r.PID); ok && t.where(&now) == r.Subject && !now.runtime() {
+	if there && t.where(&now) == r.Subject && !now.runtime() {
 		t.exec(Exec{At: r.At, Process: now}, false)
 	}
 }

@@ -61,7 +61,8 @@ func (p *Process) runtime() bool {
 	name := p.program()
 	switch name {
 	case "runc", "crun", "youki", "runsc", "docker-runc", "conmon", "conmonrs", "exe":
-		return name != "exe" || strings.HasPrefix(p.Comm, "runc")
+		// Of runc's copy of itself, which is mounted nowhere, the path is that of a root.
+		return name != "exe" || strings.HasPrefix(p.Comm, "runc") || p.Path == "/"
 	}
 	// runc runs as a copy of itself in memory, and its first process has a name of its own.
 	return p.shim() || strings.Contains(p.Path, "runc_cloned") || strings.HasPrefix(p.Comm, "runc:[")

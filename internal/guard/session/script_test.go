@@ -146,7 +146,11 @@ func (w *world) exit(pid int) {
 }
 
 func (w *world) runtime(subject uint64, pid int, id string, terminal bool) {
-	w.hear(w.tracker.RuntimeExec(RuntimeExec{At: w.now(), Subject: subject, PID: pid, ExecID: id, Terminal: terminal, Command: w.alive[pid].Command}))
+	p := w.alive[pid]
+	if p.runtime() {
+		p.Command = nil // as package containerd reads it
+	}
+	w.hear(w.tracker.RuntimeExec(RuntimeExec{At: w.now(), Subject: subject, PID: pid, ExecID: id, Terminal: terminal, Command: p.Command}))
 }
 
 // wait has so much time pass that what is uncertain is decided.

@@ -67,7 +67,7 @@ func (t *Tracker) complete(p Process) Process {
 	fill(&p.TTY, now.TTY)
 	fill(&p.SID, now.SID)
 	fill(&p.UID, now.UID)
-	if p.Command == nil {
+	if p.Command == nil && !now.runtime() {
 		p.Command = now.Command
 	}
 	return p
