@@ -100,6 +100,7 @@ func (g *guardProcess) start(t *testing.T) {
 		_, err := guard.Local{Socket: g.socket()}.Status(ctx)
 		return err
 	})
+	t.Logf("a guard answers at %s", time.Now().UTC().Format(time.TimeOnly))
 }
 
 func (g *guardProcess) socket() string { return filepath.Join(g.dir, "sock") }
@@ -185,7 +186,7 @@ func listed(all []touchstone.RuntimeEvent) string {
 	var b strings.Builder
 	for i := range all {
 		e := &all[i]
-		fmt.Fprintf(&b, "%s [%.12s login %+v replaced %q steps %+v]\n", report.RuntimeLine(e), e.Running.ID, e.Login, e.ReplacedBy, e.Steps)
+		fmt.Fprintf(&b, "%s [%.12s login %+v replaced %q steps %+v tree %+v]\n", report.RuntimeLine(e), e.Running.ID, e.Login, e.ReplacedBy, e.Steps, e.Tree)
 	}
 	return b.String()
 }

@@ -108,6 +108,10 @@ func (t *Tracker) know(s *session, r RuntimeExec) {
 // what is uncertain to become certain.
 const patience = 5 * time.Second
 
+// entering is how long the runtime may take, on a busy node, until the process that it
+// has made in a container has become what it was told to start.
+const entering = 30 * time.Second
+
 // Settle decides about what could not be told for certain when it was seen. It is to be
 // called every few seconds.
 func (t *Tracker) Settle(at time.Time) []Event {
@@ -122,7 +126,13 @@ func (t *Tracker) Settle(at time.Time) []Event {
 func (t *Tracker) expire(at time.Time) {
 	for _, pid := range sortedKeys(t.announced) {
 		r := t.announced[pid]
-		if waited := at.Sub(r.At); waited > -patience && waited < patience {
+		waited := at.Sub(r.At)
+		if waited > -patience && waited < patience {
+			continue
+		}
+		now, there := t.c.Look.Look(pid)
+		there = there && t.where(&now) == r.Subject
+		if there && now.runtime() && waited > -entering && waited < entering {
 			continue
 		}
 		delete(t.announced, pid)
@@ -135,7 +145,7 @@ func (t *Tracker) expire(at time.Time) {
 			t.figures.Unseen++
 			continue
 		}
-		if now, ok := t.c.Look.Look(pid); ok && t.where(&now) == r.Subject {
+		if there {
 			t.announced[pid] = r // it is called like the runtime
 			t.arrive(Exec{At: at, Process: now}, false, maxAbove)
 			continue

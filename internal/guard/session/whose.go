@@ -66,7 +66,7 @@ func (t *Tracker) hear(s *session, facts *Process, at time.Time) bool {
 			}
 		}
 	}
-	if s == nil || s.named || s.rootPID != facts.PID || len(facts.Command) == 0 ||
+	if s == nil || s.named || s.rootPID != facts.PID || len(facts.Command) == 0 || facts.runtime() ||
 		s.Root.Path != "" && !s.Root.runtime() && path.Base(s.Root.Path) != path.Base(facts.Path) {
 		return false
 	}
@@ -116,13 +116,17 @@ func (t *Tracker) settle(at time.Time) {
 		}
 		now, alive := t.c.Look.Look(s.rootPID)
 		alive = alive && s.Ended.IsZero() && (s.rootTick == 0 || now.Start == s.rootTick)
-		if alive {
+		limit := patience
+		switch {
+		case alive && now.runtime():
+			limit = entering
+		case alive:
 			if s.TTY == "" {
 				s.TTY = now.TTY
 			}
 			t.name(s, now.Command)
 		}
-		if waited := at.Sub(s.Began); s.whose() == uncertain && (waited <= -patience || waited >= patience) {
+		if waited := at.Sub(s.Began); s.whose() == uncertain && (waited <= -limit || waited >= limit) {
 			if !s.named && !alive {
 				t.figures.Unseen++
 				s.declared = true // for all that is known
