@@ -38,11 +38,20 @@ const (
 
 // Look implements Looker.
 func (r Proc) Look(pid int) (Process, bool) {
-	p := Process{PID: pid}
-	if pid <= 0 || r.stat(&p) != nil {
-		return Process{}, false
+	p, there, whole := r.look(pid)
+	for tries := 0; there && !whole && tries < 3; tries++ { // one that changes its name all the time is there too
+		p, there, whole = r.look(pid)
 	}
-	start := p.Start
+	return p, there
+}
+
+// look reads a process once. It is not whole if the process has executed something
+// meanwhile: half of it is then the runtime on its way, and half what that has become.
+func (r Proc) look(pid int) (p Process, there, whole bool) {
+	p = Process{PID: pid}
+	if pid <= 0 || r.stat(&p) != nil {
+		return Process{}, false, false
+	}
 	r.status(&p)
 	p.Path, _ = os.Readlink(r.file(pid, "exe"))
 	p.PIDNamespace, p.MountNamespace = r.namespace(pid, "pid"), r.namespace(pid, "mnt")
@@ -53,11 +62,12 @@ func (r Proc) Look(pid int) (Process, bool) {
 	if door := doorOf(p.program()); door == touchstone.LoginSSH || door == touchstone.LoginTelnet {
 		p.Peer = r.peer(pid)
 	}
-	// All that was read is of one process if the first of it is still true.
-	if r.stat(&p) != nil || p.Start != start {
-		return Process{}, false
+	again := Process{PID: pid}
+	if r.stat(&again) != nil || again.Start != p.Start { // it has ended, and its PID may be another's
+		return Process{}, false, false
 	}
-	return p, true
+	path, _ := os.Readlink(r.file(pid, "exe"))
+	return p, true, again.Comm == p.Comm && path == p.Path
 }
 
 // again is Look at a process that was read before: what cannot change without its
