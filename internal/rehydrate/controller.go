@@ -33,7 +33,8 @@ type Hands interface {
 	// is why nothing is replaced twice, whatever whoever plans has not seen yet.
 	Look(context.Context, *Step) (stage Stage, why string, err error)
 	// Begin begins. ErrChanged says that the object is not as it was when the step
-	// was planned; then nothing was changed.
+	// was planned, ErrRefused that somebody does not let it be changed; then nothing
+	// was changed.
 	Begin(context.Context, *Step) error
 	// Go goes on with what takes several moves. It is called while it is Going.
 	Go(context.Context, *Step) error
@@ -41,8 +42,12 @@ type Hands interface {
 	Undo(context.Context, *Step) error
 }
 
-// ErrChanged says that something is not as it was when a step was planned.
-var ErrChanged = errors.New("changed in the meantime")
+// ErrChanged says that something is not as it was when a step was planned, ErrRefused
+// that a replacement is not let: that counts as one that has failed.
+var (
+	ErrChanged = errors.New("changed in the meantime")
+	ErrRefused = errors.New("refused")
+)
 
 // Lease says who of several may act.
 type Lease interface {

@@ -134,7 +134,7 @@ func (c *Controller) advance(ctx context.Context, i Identity, k *kept, now time.
 		return c.settle(ctx, i, m, now)
 	case stage == Gone || stage == Strange:
 		return c.end(ctx, i, m, Abandoned, why, now)
-	case stage == NotBegun:
+	case stage == NotBegun && !(step.Means == Handed && step.old(now)):
 		return c.begin(ctx, i, m, now)
 	case stage == Stuck, step.Waited > c.c.Patience:
 		if why == "" {
@@ -150,17 +150,27 @@ func (c *Controller) advance(ctx context.Context, i Identity, k *kept, now time.
 	}
 }
 
-// begin has the hands begin what is written down. What was written down long ago and
-// never begun is planned anew: its hour, and the gate's answer, may be past.
+// old reports whether a step was written down so long ago that its hour, and the gate's
+// answer, may be past.
+func (s *Step) old(now time.Time) bool {
+	const most = 2 * time.Minute
+	age := now.Sub(s.Planned)
+	return age > most || age < -most
+}
+
+// begin has the hands begin what is written down. What is old and has never begun is
+// planned anew. Not so what is handed to a hook: nobody knows whether it was told of
+// before a crash, or while it failed, and another step would tell it once more.
 func (c *Controller) begin(ctx context.Context, i Identity, m Memory, now time.Time) error {
-	const old = 2 * time.Minute
 	step := m.Step
-	if age := now.Sub(step.Planned); age > old || age < -old {
+	if step.old(now) {
 		return c.end(ctx, i, m, Abandoned, "it was planned and never begun", now)
 	}
 	switch err := c.c.Hands.Begin(ctx, step); {
 	case errors.Is(err, ErrChanged):
 		return c.end(ctx, i, m, Abandoned, err.Error(), now)
+	case errors.Is(err, ErrRefused):
+		return c.end(ctx, i, m, Back, err.Error(), now)
 	default:
 		return c.handed(ctx, i, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"touchstone.dev/touchstone/internal/rehydrate"
@@ -82,7 +83,11 @@ func annotate(ctx context.Context, o *object, annotations map[string]any) error 
 	if err != nil {
 		return err
 	}
-	return o.patch(ctx, patch)
+	err = o.patch(ctx, patch)
+	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) { // as a webhook of somebody's may
+		return fmt.Errorf("%w: %w", rehydrate.ErrRefused, err)
+	}
+	return err
 }
 
 // undo makes the template what it was. A StatefulSet does not take away by itself
