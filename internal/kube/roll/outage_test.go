@@ -118,6 +118,9 @@ func TestAnAPIServerThatFailsForAnHour(t *testing.T) {
 	m := newMoody(t, c)
 	k := runs(t, c, func(config *roll.Config) { config.REST, config.Patience = &rest.Config{Host: m.URL}, time.Second })
 	await(t, c, k, ns, 1)
+	t.Cleanup(func() { // it ends in two seconds, and the next test has no such patience
+		_ = c.Client().CoordinationV1().Leases("touchstone").Delete(context.Background(), roll.LeaseName, metav1.DeleteOptions{})
+	})
 	store := storetest.Open(t)
 	var later atomic.Int64
 	clock := func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
