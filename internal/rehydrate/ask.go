@@ -23,24 +23,36 @@ func (w *Workload) waits() {
 	}
 }
 
+// inTime reports whether a tick that began then may still ask. A gate that hangs must
+// hold up neither the lease nor what has its yes already, which would be no fresh one
+// by then: the rest is asked about with the next tick.
+func (c *Controller) inTime(ctx context.Context, began time.Time) bool {
+	const most = 30 * time.Second
+	return ctx.Err() == nil && c.c.Now().Sub(began) < most
+}
+
 // askAll asks the gate about everything that the plan wants to know of, and reports
-// whether there was anything.
+// whether another plan may want to know more.
 func (c *Controller) askAll(ctx context.Context, now time.Time, all []Due) (asked bool) {
 	for i := range all {
-		if d := &all[i]; d.Do == Ask && ctx.Err() == nil {
+		if d := &all[i]; d.Do == Ask && c.inTime(ctx, now) {
 			asked = true
 			c.ask(ctx, now, d.Workload)
 		}
 	}
-	return asked && ctx.Err() == nil
+	return asked
 }
 
 // ask asks the gate. That it cannot be asked is undecided.
 func (c *Controller) ask(ctx context.Context, now time.Time, w *Workload) {
+	const within = 30 * time.Second
 	before := w.Follower
-	said, err := c.c.Gate.Ask(ctx, w)
+	asking, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	said, err := c.c.Gate.Ask(asking, w)
 	if err != nil {
-		said = Follower{Answer: Undecided, Why: "the gate could not be asked: " + err.Error()}
+		c.failing(err)
+		said = Follower{Answer: Undecided, Failed: true, Why: "the gate could not be asked: " + err.Error()}
 	}
 	said.At = now
 	if said.Answer != Allowed {
@@ -60,7 +72,7 @@ func (c *Controller) lookAhead(ctx context.Context, now time.Time, f *Fleet) {
 	left := max(each, len(f.Workloads)*int(c.c.Every)/int(daily))
 	for i := range f.Workloads {
 		w := &f.Workloads[i]
-		if left == 0 || ctx.Err() != nil {
+		if left == 0 || !c.inTime(ctx, now) {
 			return
 		}
 		if w.Means != Bare && w.Policy.After > 0 && w.Stuck == "" && now.Sub(w.Follower.At) > daily {

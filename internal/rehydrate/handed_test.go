@@ -71,3 +71,47 @@ func TestNoOtherStepWhileOneMayBeUnderWay(t *testing.T) {
 		})
 	}
 }
+
+// slow is a gate that takes its time with each answer, or gives none.
+type slow struct {
+	teaches
+	now  *time.Time
+	took time.Duration
+	err  error
+}
+
+func (s *slow) Ask(context.Context, *Workload) (Follower, error) {
+	*s.now = s.now.Add(s.took)
+	return Follower{Answer: Allowed}, s.err
+}
+
+// A gate that hangs holds up neither the lease nor what it has let follow, and that
+// nobody could be asked is no verdict: the owner is not told to rebuild.
+func TestAGateThatHangs(t *testing.T) {
+	now := noon()
+	g := &slow{teaches: teaches{told: map[string]int{}}, now: &now, took: 10 * time.Second}
+	for i := range 20 {
+		g.fleet.Workloads = append(g.fleet.Workloads, one(fmt.Sprint("w", i), func(w *Workload) { w.Follower = Follower{} }))
+	}
+	store, held := storetest.Open(t), true
+	c := New(Config{Store: store, Runs: g, Gate: g, Hands: g, Lease: lease{&held}, Cluster: "c", Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	if err := c.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took := now.Sub(noon()); took > time.Minute || len(g.told) == 0 || len(g.told) > 4 {
+		t.Errorf("%d have begun after %s", len(g.told), took)
+	}
+	g.err, g.took, g.told = errors.New("it hangs"), 0, map[string]int{}
+	now = now.Add(2 * time.Minute)
+	if err := c.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range c.Dues() {
+		if d.Hold != HoldRest && d.Hold != HoldNotAsked || d.Rebuild {
+			t.Errorf("%s is held: %s", d.Workload, d.Hold)
+		}
+	}
+	if len(g.told) > 4 {
+		t.Errorf("%d have begun, and nobody was asked", len(g.told))
+	}
+}

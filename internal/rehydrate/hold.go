@@ -169,7 +169,7 @@ func (p *planning) follower(d *Due) Hold {
 	age := p.now.Sub(f.At)
 	same := f.Answer == Allowed && d.Why.anew() && !f.New
 	fresh := p.limits.Fresh
-	if f.Answer != Allowed || same {
+	if f.Answer != Allowed && !f.Failed || same {
 		fresh = stale
 	}
 	switch {
@@ -186,6 +186,9 @@ func (p *planning) follower(d *Due) Hold {
 	case same:
 		d.Rebuild, d.More = true, "the same image would come again"
 		return HoldRebuild
+	case f.Failed:
+		d.Until, d.More = f.At.Add(fresh), f.Why
+		return HoldNotAsked
 	case f.Answer != Allowed:
 		d.Rebuild, d.Until, d.More = true, f.At.Add(stale), string(f.Answer)
 		if f.Why != "" {

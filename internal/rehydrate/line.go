@@ -112,6 +112,8 @@ func (d *Due) held(show func(time.Time) string) string {
 		return "waits for its service" + more
 	case HoldBudget:
 		return "waits for others" + more
+	case HoldNotAsked:
+		return "waits for the gate" + more
 	case HoldRebuild:
 		return "rebuild first" + more
 	default:

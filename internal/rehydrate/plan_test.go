@@ -59,6 +59,10 @@ func TestWhatIsInTheWay(t *testing.T) {
 			w.Policy.Stop = true
 			w.Follower.Answer, w.Follower.Since = Undecided, noon().Add(-23*hour)
 		}), announced(hard), Wait, HoldRebuild, "undecided"},
+		{"nobody could be asked", one("a", func(w *Workload) { w.Follower = Follower{Answer: Undecided, Failed: true, Why: "it hangs", At: noon()} }), nil, Wait, HoldNotAsked, "waits for the gate: it hangs"},
+		{"nobody could be asked, a while ago", one("a", func(w *Workload) {
+			w.Follower = Follower{Answer: Undecided, Failed: true, At: noon().Add(-2 * time.Minute)}
+		}), nil, Ask, HoldNone, ""},
 		{"the gate was asked long ago", one("a", func(w *Workload) { w.Follower.At = noon().Add(-2 * time.Minute) }), nil, Ask, HoldNone, ""},
 		{"it is undecided for a day, and they say stop", one("a", func(w *Workload) {
 			late(w)

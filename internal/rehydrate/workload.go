@@ -88,6 +88,9 @@ type Follower struct {
 	At     time.Time `json:"at,omitzero"`
 	// Since is since when the answer has not been yes; zero where it is.
 	Since time.Time `json:"since,omitzero"`
+	// Failed is true where nobody could be asked: that says nothing of the image, and
+	// is asked again as soon as a yes would be.
+	Failed bool `json:"failed,omitempty"`
 	// New is true where something else would come than runs: a rebuilt image waits.
 	New bool `json:"new,omitempty"`
 }

@@ -124,7 +124,8 @@ func TestWhatIsOldIsReplacedWithoutAFailedCall(t *testing.T) {
 		}
 		about := map[string]bool{}
 		for i := range list.Items {
-			about[list.Items[i].InvolvedObject.Name] = true
+			o := &list.Items[i].InvolvedObject
+			about[o.Name] = about[o.Name] || o.UID != "" // by which kubectl describe finds it
 		}
 		if !about["held"] || !about["lone"] {
 			return fmt.Errorf("told about %v", about)
