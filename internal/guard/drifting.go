@@ -199,6 +199,9 @@ func (g *Guard) differs(s *subject, f *drift.Finding) error {
 	}
 	d := f.Drift
 	at := d.Path
+	if s.host {
+		d.Managed = g.managed.of(g.c.Host.rooted(at))
+	}
 	a := act{
 		subject: s, kind: touchstone.EventChange, thing: string(d.Change) + "\n" + at, at: g.c.Now(),
 		question: touchstone.Question{Occasion: touchstone.OccasionChange, Drift: &d},

@@ -35,6 +35,7 @@ type Guard struct {
 	evidence  *evidence
 	replaced  *replacements
 	disarmer  disarmer
+	managed   managed
 	figures   *figures
 	layers    layers
 	logins    logins

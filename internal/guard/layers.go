@@ -70,7 +70,12 @@ func (g *Guard) openLayers() error {
 }
 
 func (g *Guard) fanotifyConfig() fanotify.Config {
+	var writer func(uint64, int, fanotify.Stamp)
+	if g.c.Host != nil {
+		writer = g.writtenBy
+	}
 	return fanotify.Config{
+		Writer: writer,
 		Judge: (*contentJudge)(g), Written: g.written, After: g.lookAgain, Bound: g.c.AnswerWithin, Now: g.c.Now, Log: g.c.Log,
 		Trouble: func(subject uint64, sentence string) {
 			if s := g.subject(subject); s != nil {

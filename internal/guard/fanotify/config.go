@@ -18,6 +18,9 @@ type Config struct {
 	// to know. It is called by one goroutine, which it may hold up: what happens
 	// meanwhile is put together, and in the end "anything".
 	Written func(Written)
+	// Writer is told at once who has closed a file after writing, and how it was then;
+	// nil where nobody wants to know. It must be quick. The process may have ended.
+	Writer func(subject uint64, pid int, file Stamp)
 	// Interpreter says which interpreter a program is, by one of the names of
 	// Interpreters, or none. It is asked once for each program of a subject, by its
 	// content where that is known. Nil: by the name of its file.

@@ -125,6 +125,9 @@ func (l *Layer) written(e event) {
 	if !ok || l.cfg.Written == nil {
 		return
 	}
+	if l.cfg.Writer != nil {
+		l.cfg.Writer(at.subject.ID, e.pid, stampOf(&st))
+	}
 	if path, err := pathOf(e.fd); err == nil && !strings.HasSuffix(path, " (deleted)") {
 		l.writes.add(at.subject.ID, path)
 	}

@@ -44,12 +44,17 @@ func newMachine(t *testing.T, rules string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := makeimage.Files("COPY touchstone /usr/bin", makeimage.File{Path: "usr/bin/touchstone", Mode: 0o755, Data: binary})
+	actor, err := os.ReadFile(filepath.Join(node.dir, "actor"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := makeimage.Files("COPY touchstone /usr/bin", makeimage.File{Path: "usr/bin/touchstone", Mode: 0o755, Data: binary},
+		makeimage.File{Path: "opt/puppet/", Mode: 0o755}, makeimage.File{Path: "opt/puppet/agent", Mode: 0o755, Data: actor})
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden := filepath.Join(t.TempDir(), "golden.tar")
-	im, err := machineImage(own)
+	im, err := machineImage(actor, own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,16 +79,12 @@ func newMachine(t *testing.T, rules string) *machine {
 	return m
 }
 
-func machineImage(own makeimage.Layer) (v1.Image, error) {
+func machineImage(actor []byte, own makeimage.Layer) (v1.Image, error) {
 	distribution, ok := smallDistribution()
 	if !ok {
 		return nil, os.ErrNotExist
 	}
 	alpine, err := makeimage.Tarball("ADD rootfs /", distribution)
-	if err != nil {
-		return nil, err
-	}
-	actor, err := os.ReadFile(filepath.Join(node.dir, "actor"))
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +182,7 @@ func (m *machine) await(events <-chan touchstone.RuntimeEvent, what string, fits
 // A machine is held against its golden image: what that does not hold is not executed,
 // what differs from it is told, and nothing is ever done to the machine as a whole.
 func TestHost(t *testing.T) {
-	m := newMachine(t, "rules:\n  run-unknown: {others: kill}\n  change: {others: alert}\n")
+	m := newMachine(t, "rules:\n  run-unknown: {others: kill}\n  change: {others: alert}\nguard: {managed: [{by: puppet, program: /opt/puppet/**}]}\n")
 	if code, said := m.do("/actor", "tiny", "/tmp/unknown", fmt.Sprint(ranUnknown)); code != 0 {
 		t.Fatal(said)
 	}
@@ -205,7 +206,11 @@ func TestHost(t *testing.T) {
 			t.Errorf("to a machine was done: %+v", s)
 		}
 	}
-	if code, said := m.do("/bin/sh", "-c", "echo x >> /etc/profile"); code != 0 {
+	// What declared configuration management changes, by what it starts, is no drift.
+	if code, said := m.do("/opt/puppet/agent", "as", "0", "/bin/sh", "-c", "echo x > /etc/motd.new; mv /etc/motd.new /etc/motd; echo y >> /etc/shells; sleep 1"); code != 0 {
+		t.Errorf("configuration management: %d %s", code, said)
+	}
+	if code, said := m.do("/bin/sh", "-c", "echo x >> /etc/profile; sleep 1"); code != 0 {
 		t.Errorf("writing: %d %s", code, said)
 	}
 	e = m.await(events, "a file that was changed", func(e *touchstone.RuntimeEvent) bool { return e.Kind == touchstone.EventChange })
