@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -66,8 +67,7 @@ func openJournal(dir string) (*journal, error) {
 	return j, nil
 }
 
-// append writes the event. A line that a crash has cut off is ended first, so
-// that only it is lost.
+// append writes the event.
 func (j *journal) append(e *touchstone.RuntimeEvent) error {
 	line, err := json.Marshal(e)
 	if err != nil {
@@ -76,6 +76,11 @@ func (j *journal) append(e *touchstone.RuntimeEvent) error {
 	line = append(line, '\n')
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.out == nil {
+		if err := j.resume(); err != nil {
+			return err
+		}
+	}
 	if j.out == nil || j.size+int64(len(line)) > segmentBytes {
 		if err := j.turn(); err != nil {
 			return err
@@ -94,6 +99,35 @@ func (j *journal) append(e *touchstone.RuntimeEvent) error {
 	case j.more <- struct{}{}:
 	default:
 	}
+	return nil
+}
+
+// resume goes on with the last segment, if there is one. A line that a crash has cut
+// off is ended first, so that only it is lost.
+func (j *journal) resume() error {
+	if len(j.names) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(j.dir, j.names[len(j.names)-1]), os.O_APPEND|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) { // somebody has taken it away: the next is begun
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("going on with the journal: %w", err)
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	end := []byte{'\n'}
+	if err == nil && size > 0 {
+		_, err = f.ReadAt(end, size-1)
+	}
+	if err == nil && end[0] != '\n' {
+		size++
+		_, err = f.Write([]byte{'\n'})
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("going on with the journal: %w", err), f.Close())
+	}
+	j.out, j.size = f, size
 	return nil
 }
 

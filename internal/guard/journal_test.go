@@ -136,3 +136,29 @@ func TestJournalIsBounded(t *testing.T) {
 		t.Errorf("%d were sent and %d lost of %d", got, lost, written)
 	}
 }
+
+// However often the guard is started while no server takes anything, nothing goes that
+// would fit.
+func TestJournalGoesOnOverRestarts(t *testing.T) {
+	dir := t.TempDir()
+	const restarts = 3 * mostSegments
+	for i := range restarts {
+		j, err := openJournal(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.append(eventOf(i, "")); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j, err := openJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(drain(t, j)); got != restarts || j.takeLost() != 0 {
+		t.Errorf("%d events were sent of %d", got, restarts)
+	}
+}
