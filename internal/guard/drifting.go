@@ -210,6 +210,9 @@ func (g *Guard) differs(s *subject, f *drift.Finding) error {
 		a.copy = at
 	}
 	j := g.judge(s, a.question)
+	if j.action != touchstone.EffectKill && g.before.has(s, &d) {
+		return nil
+	}
 	if j.action == touchstone.EffectBlock {
 		// What is written is written: only taking it away would undo it.
 		a.steps = []touchstone.Step{{At: a.at, Do: touchstone.DeedTold, Problem: "a change can only be undone by replacing the container"}}

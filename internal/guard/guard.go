@@ -36,6 +36,7 @@ type Guard struct {
 	replaced  *replacements
 	disarmer  disarmer
 	managed   managed
+	before    before
 	figures   *figures
 	layers    layers
 	logins    logins
@@ -122,6 +123,9 @@ func (g *Guard) open(ctx context.Context) error {
 		return err
 	}
 	if g.journal, err = openJournal(filepath.Join(g.c.Data, "events")); err != nil {
+		return err
+	}
+	if g.before, err = readBefore(g.journal); err != nil {
 		return err
 	}
 	if g.probation, err = openProbation(filepath.Join(g.c.Data, "probation.json"), ground.Rules.Guard.DryRun); err != nil {

@@ -280,8 +280,13 @@ func (j *journal) last(most int) ([]touchstone.RuntimeEvent, error) {
 
 // walk calls visit with every event, oldest first, until it returns false.
 func (j *journal) walk(visit func(*touchstone.RuntimeEvent) bool) error {
+	return j.walkFrom(mostSegments, visit)
+}
+
+// walkFrom is walk over so many of the newest segments.
+func (j *journal) walkFrom(segments int, visit func(*touchstone.RuntimeEvent) bool) error {
 	j.mu.Lock()
-	names := slices.Clone(j.names)
+	names := slices.Clone(j.names[max(0, len(j.names)-segments):])
 	j.mu.Unlock()
 	for _, name := range names {
 		for at := int64(0); ; {

@@ -76,7 +76,7 @@ func (g *Guard) fanotifyConfig() fanotify.Config {
 	}
 	return fanotify.Config{
 		Writer: writer,
-		Judge: (*contentJudge)(g), Written: g.written, After: g.lookAgain, Bound: g.c.AnswerWithin, Now: g.c.Now, Log: g.c.Log,
+		Judge:  (*contentJudge)(g), Written: g.written, After: g.lookAgain, Bound: g.c.AnswerWithin, Now: g.c.Now, Log: g.c.Log,
 		Trouble: func(subject uint64, sentence string) {
 			if s := g.subject(subject); s != nil {
 				sentence = s.name() + ": " + sentence

@@ -118,3 +118,34 @@ func TestChangeKills(t *testing.T) {
 	}
 	within(t, 5*time.Second, "it is stopped", func() bool { return !b.running() })
 }
+
+// A guard that is started again tells what has changed meanwhile, and not once more of
+// what it has told.
+func TestDriftIsToldOnceOverRestarts(t *testing.T) {
+	b := newSmallBox(t)
+	g, c := prepareGuard(t, "rules:\n  run-unknown: {others: allow}\n  change: {others: alert}\n")
+	changed := func(path string) func(*touchstone.RuntimeEvent) bool {
+		return func(e *touchstone.RuntimeEvent) bool {
+			return e.Kind == touchstone.EventChange && e.Running.ID == b.id && e.Drift.Path == path
+		}
+	}
+	g.start(c)
+	g.watches(b, touchstone.EffectNone)
+	b.must("/actor", "write", "/first", "644", "x")
+	g.await("the first", changed("first"))
+	g.stop()
+	b.must("/actor", "write", "/second", "644", "x")
+	c.Source = &guard.Files{Rules: g.rules, Every: 20 * time.Millisecond}
+	g.start(c)
+	g.await("what came while no guard was there", changed("second"))
+	b.must("/actor", "write", "/third", "644", "x")
+	g.await("the third", changed("third"))
+	b.must("/actor", "write", "/first", "644", "other")
+	within(t, 20*time.Second, "it is told that it is another now", func() bool { return len(g.told(changed("first"))) > 1 })
+	if n := len(g.told(changed("second"))) + len(g.told(changed("third"))); n != 2 {
+		t.Errorf("the second and the third were told %d times", n)
+	}
+	if n := len(g.told(changed("first"))); n != 2 {
+		t.Errorf("the first was told %d times, want each of its contents once", n)
+	}
+}
