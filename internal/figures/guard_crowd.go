@@ -15,7 +15,7 @@ const (
 	mostMemory = 40 << 20
 	mostIdle   = 0.005 // of a core
 	mostStart  = 5 * time.Second
-	idleFor    = 30 * time.Second
+	idleFor    = 60 * time.Second
 	twoMinutes = 2 * time.Minute
 )
 
