@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -70,7 +71,7 @@ func interpreterOf(root int, script string) []string {
 	const most = 256 // BINPRM_BUF_SIZE
 	head := make([]byte, most)
 	n, err := io.ReadFull(f, head)
-	if err != nil && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}
 	line, _, _ := bytes.Cut(head[:n], []byte("\n"))

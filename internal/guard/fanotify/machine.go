@@ -5,6 +5,7 @@ package fanotify
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -90,7 +91,7 @@ func readDevices(fd int) (map[uint64]bool, error) {
 			}
 			out[device] = true
 		}
-		for err == bufio.ErrBufferFull { // a name as long as that says nothing more
+		for errors.Is(err, bufio.ErrBufferFull) { // a name as long as that says nothing more
 			_, err = r.ReadSlice('\n')
 		}
 		if err == io.EOF {
