@@ -73,7 +73,7 @@ func (s *Server) outermost(mux *http.ServeMux) http.Handler {
 		log := s.log.With("request", id)
 		defer func() {
 			if e := recover(); e != nil {
-				if e == http.ErrAbortHandler { // it was cut off on purpose, and the reason told
+				if err, ok := e.(error); ok && errors.Is(err, http.ErrAbortHandler) { // it was cut off on purpose, and the reason told
 					panic(e)
 				}
 				log.Error("a call has crashed", "path", r.URL.Path, "error", e, "stack", string(debug.Stack()))

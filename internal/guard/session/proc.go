@@ -86,7 +86,7 @@ func (r Proc) again(before *Process) (Process, bool) {
 	if p.Subject == 0 && r.Subject != nil { // its group may be known by now
 		p.Subject = r.subject(p.PID)
 	}
-	if doorOf(p.program()) != "" { // it says in its title what it does
+	if len(p.Command) == 0 || doorOf(p.program()) != "" { // it was not laid down yet; or says in its title what it does
 		p.Command = r.command(p.PID)
 	}
 	return p, true
