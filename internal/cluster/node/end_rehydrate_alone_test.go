@@ -156,7 +156,7 @@ func TestTheControllerAloneOutlivesAKill(t *testing.T) {
 		}
 		return errors.New("no step is on it")
 	})
-	if d.Status.UpdatedReplicas == 1 && d.Status.AvailableReplicas == 1 && d.Status.Replicas == 1 {
+	if d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas == 1 && d.Status.AvailableReplicas == 1 && d.Status.Replicas == 1 {
 		t.Fatal("the rollout is over before it could be killed")
 	}
 	_ = a.end(syscall.SIGKILL)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -194,6 +195,13 @@ func may(t *testing.T, c *cluster.Cluster) {
 		return install.ApplyObjects(ctx, c.Config(), objects[:len(objects)-2])
 	})
 	t.Cleanup(func() { _ = install.Remove(context.Background(), c.Config(), o) })
+	c.Eventually(t, "nobody of an earlier test holds the lease", time.Minute, func(ctx context.Context) error {
+		err := c.Client().CoordinationV1().Leases(install.Name).Delete(ctx, roll.LeaseName, metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	})
 }
 
 func (a *ager) controller(holder string, change func(*rehydrate.Config)) *rehydrate.Controller {
