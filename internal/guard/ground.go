@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"touchstone.dev/touchstone"
@@ -55,4 +56,79 @@ func (g *Ground) place(namespace, podUID, node string) (touchstone.Place, *Pod) 
 		return p.Place, &p
 	}
 	return g.Rules.PlaceOf(g.Cluster, namespace, node, nil), nil
+}
+
+// followGround takes over other rules, waivers and places as they come.
+func (g *Guard) followGround(ctx context.Context) error {
+	for pause := time.Second; ctx.Err() == nil; {
+		last := g.ground.Load()
+		next, err := g.c.Source.Ground(ctx, last)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			text := err.Error()
+			if old := g.groundProblem.Swap(&text); old == nil {
+				g.trouble(fmt.Sprintf("judging by rules of %s: %v", last.Confirmed.UTC().Format(time.RFC3339), err))
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, 30*time.Second)
+			continue
+		}
+		pause = time.Second
+		g.groundProblem.Store(nil)
+		g.ground.Store(next)
+		g.probation.setDays(next.Rules.Guard.DryRun)
+		if next.Rules.Version != last.Rules.Version {
+			// What may be written to, and what a change means, may be another now.
+			for _, s := range g.all() {
+				s.drift.close()
+			}
+		}
+		if next.Rules != last.Rules || next.WaiversDigest != last.WaiversDigest || next.Pods != nil {
+			g.settleAll(next)
+		}
+	}
+	return nil
+}
+
+// settleAll gives every subject its place and policy anew.
+func (g *Guard) settleAll(ground *Ground) {
+	for _, s := range g.all() {
+		s.settle(ground, g.c.Node)
+		g.watchLogins(s)
+		g.applyPolicy(s)
+		if s.pardoned(g.c.Now(), true) {
+			g.layers.judgeAnew(s)
+		}
+	}
+}
+
+// runPolicies finds policies anew whose time is over: a waiver has lapsed, a grace
+// period is over, a rule has been watched for long enough.
+func (g *Guard) runPolicies(ctx context.Context) error {
+	every := time.NewTicker(time.Second)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+		}
+		now := g.c.Now()
+		for _, s := range g.all() {
+			s.mu.Lock()
+			due := !s.policy.until.IsZero() && !now.Before(s.policy.until)
+			s.mu.Unlock()
+			if due {
+				g.applyPolicy(s)
+			}
+			if s.pardoned(now, false) {
+				g.layers.judgeAnew(s)
+			}
+		}
+	}
 }
