@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,6 +83,7 @@ func (g *guardProcess) start(t *testing.T) {
 		"--token-file", filepath.Join(g.dir, "token"), "--node", "node1", "--containerd", g.w.c.Containerd(), "--pins", g.pins,
 		"--data", filepath.Join(g.dir, "data"), "--socket", g.socket(), "--now", "--canary-every", "5s", "--drift-every", "5s", "-o", "json")
 	g.running.Stdout, g.running.Stderr = out, log
+	g.running.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it does not outlive a test that is killed
 	if err := g.running.Start(); err != nil {
 		t.Fatal(err)
 	}
