@@ -137,9 +137,7 @@ func (g *Guard) follows(s *subject) error {
 	if g.c.Server == nil || s.who().Pod == "" {
 		return nil // nobody but this guard's own rules stands between it and its restart
 	}
-	ctx, cancel := context.WithTimeout(g.ctx, successorWithin)
-	defer cancel()
-	answer, err := s.successor.ask(ctx, g.c.Server, s.who(), g.c.Now())
+	answer, err := s.successor.ask(g.ctx, g.c.Server, s.who(), g.c.Now())
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errNobodyKnows, err)

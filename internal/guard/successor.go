@@ -29,8 +29,10 @@ type Follower struct {
 }
 
 const (
-	// successorWithin bounds how long a stop waits for the answer.
+	// successorWithin bounds how long a stop waits for a new answer where there is an
+	// older one, successorFirst where there is none: nothing is taken away without.
 	successorWithin = 100 * time.Millisecond
+	successorFirst  = 5 * time.Second
 	// successorFresh is how long an answer is taken as it is, successorStale how
 	// long it is better than none.
 	successorFresh = 30 * time.Second
@@ -52,12 +54,19 @@ func (s *successor) ask(ctx context.Context, server Server, r touchstone.Running
 	if !s.at.IsZero() && age >= 0 && age < successorFresh {
 		return s.answer, nil
 	}
+	stale := !s.at.IsZero() && age >= 0 && age < successorStale
+	within := successorFirst
+	if stale {
+		within = successorWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	answer, err := server.Follows(ctx, r)
 	if err == nil {
 		s.answer, s.at = answer, now
 		return answer, nil
 	}
-	if !s.at.IsZero() && age >= 0 && age < successorStale {
+	if stale {
 		return s.answer, nil
 	}
 	return Follower{}, err
