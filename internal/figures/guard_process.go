@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -104,10 +105,23 @@ func (g *guarding) stop() {
 
 // watches waits until the guard knows what so many containers hold.
 func (g *guarding) watches(ctx context.Context, containers int) error {
-	return waitFor(ctx, twoMinutes, fmt.Sprintf("%d containers are known", containers), func() bool {
+	var last *guard.Status
+	err := waitFor(ctx, twoMinutes, fmt.Sprintf("%d containers are known", containers), func() bool {
 		st, err := g.local.Status(ctx)
+		if err == nil {
+			last = st
+		}
 		return err == nil && manifests(st) >= containers
 	})
+	if err != nil && last != nil {
+		for i := range last.Subjects {
+			if s := &last.Subjects[i]; s.Manifest == "" {
+				err = errors.Join(err, fmt.Errorf("%s is not: %s", s.Running.ID, s.Problem))
+			}
+		}
+		err = errors.Join(err, fmt.Errorf("%d of %d that the guard knows of are", manifests(last), len(last.Subjects)))
+	}
+	return err
 }
 
 // manifests counts the containers whose manifest is known.

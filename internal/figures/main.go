@@ -12,18 +12,23 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 )
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	// Whoever has had enough is not to be left with hundreds of containers.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(ctx, time.Hour)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	cancel()
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make bench:", err)
 		os.Exit(2)
