@@ -223,8 +223,11 @@ func (s *snapshot) admitted(ctx context.Context, o *Observed) ([]touchstone.Find
 const dayOne = 24 * time.Hour
 
 // before reports whether it ran before the gate came, and is found in time.
+//
+// Kubernetes tells the second at which something was started, cut off: what came in the
+// same second as the gate may have come after it.
 func (s *snapshot) before(o *Observed, came time.Time) bool {
-	return o.Since.Before(came) && s.g.now.Sub(came) < dayOne
+	return o.Since.Before(came.Truncate(time.Second)) && s.g.now.Sub(came) < dayOne
 }
 
 // find notes what fails.

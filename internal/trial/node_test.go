@@ -56,7 +56,10 @@ func (n npmNode) below(root string, found map[string]string) error {
 // are known of those versions are found.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	dir := newExpress(t)
+	dir, err := filepath.EvalSymlinks(newExpress(t)) // as npm tells paths
+	if err != nil {
+		t.Fatal(err)
+	}
 	var tree npmNode
 	if err := json.Unmarshal([]byte(output(t, exec.Command("npm", "ls", "--all", "--long", "--json", "--prefix", dir))), &tree); err != nil {
 		t.Fatal(err)
