@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/eintr"
 	"touchstone.dev/touchstone/internal/inspect/mounts"
 	"touchstone.dev/touchstone/internal/manifest"
 )
@@ -54,7 +55,7 @@ func (w *walk) entry(f *folder, name string) error {
 // file's by now.
 func (w *walk) look(f *folder, name string) error {
 	var st unix.Stat_t
-	if _, err := ignoringEINTR(func() (int, error) { return 0, unix.Fstatat(f.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
+	if _, err := eintr.Retry(func() (int, error) { return 0, unix.Fstatat(f.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
 		if errors.Is(err, unix.ENOENT) {
 			return w.absent(f)
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+	"touchstone.dev/touchstone/internal/eintr"
 )
 
 // nameBytes is how much of a folder's names is held at a time; a folder with
@@ -27,7 +28,7 @@ func readNames(fd int, first string, room int, buf []byte, check func() error) (
 	held, ceiling := 0, ""
 	var found []string
 	for {
-		n, err := ignoringEINTR(func() (int, error) { return unix.ReadDirent(fd, buf) })
+		n, err := eintr.Retry(func() (int, error) { return unix.ReadDirent(fd, buf) })
 		if err != nil {
 			return nil, false, err
 		}
@@ -71,14 +72,4 @@ func smallest(names []string, room int) (left []string, held int) {
 		held += len(name) + nameCost
 	}
 	return names, held
-}
-
-// ignoringEINTR repeats a system call that a signal broke off.
-func ignoringEINTR(call func() (int, error)) (int, error) {
-	for {
-		n, err := call()
-		if err != unix.EINTR { //nolint:errorlint // unix returns the bare number
-			return n, err
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"golang.org/x/sys/unix"
+	"touchstone.dev/touchstone/internal/eintr"
 )
 
 // beneath is how each name is opened: it leads to what lies in the folder itself,
@@ -16,13 +17,13 @@ const beneath = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_N
 func openRoot(t *Tree) (int, error) {
 	const flags = unix.O_DIRECTORY | unix.O_CLOEXEC | unix.O_RDONLY
 	if t.Inside == "" {
-		fd, err := ignoringEINTR(func() (int, error) { return unix.Open(t.Path, flags, 0) })
+		fd, err := eintr.Retry(func() (int, error) { return unix.Open(t.Path, flags, 0) })
 		if err != nil {
 			return -1, fmt.Errorf("opening %q: %w", t.Path, err)
 		}
 		return fd, nil
 	}
-	root, err := ignoringEINTR(func() (int, error) { return unix.Open(t.Path, unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_PATH, 0) })
+	root, err := eintr.Retry(func() (int, error) { return unix.Open(t.Path, unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_PATH, 0) })
 	if err != nil {
 		return -1, fmt.Errorf("opening %q: %w", t.Path, err)
 	}
@@ -38,7 +39,7 @@ func openRoot(t *Tree) (int, error) {
 func openat2(dir int, name string, flags, resolve uint64) (int, error) {
 	how := &unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: resolve}
 	for try := 0; ; try++ {
-		fd, err := ignoringEINTR(func() (int, error) { return unix.Openat2(dir, name, how) })
+		fd, err := eintr.Retry(func() (int, error) { return unix.Openat2(dir, name, how) })
 		if !errors.Is(err, unix.EAGAIN) || try == 8 {
 			return fd, err
 		}
@@ -66,7 +67,7 @@ func closeFD(fd int) {
 func readlink(dir int, name string) ([]byte, error) {
 	for size := 256; ; size *= 4 {
 		buf := make([]byte, size)
-		n, err := ignoringEINTR(func() (int, error) { return unix.Readlinkat(dir, name, buf) })
+		n, err := eintr.Retry(func() (int, error) { return unix.Readlinkat(dir, name, buf) })
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +84,7 @@ type descriptor int
 func (d descriptor) ReadAt(p []byte, offset int64) (int, error) {
 	done := 0
 	for done < len(p) {
-		n, err := ignoringEINTR(func() (int, error) { return unix.Pread(int(d), p[done:], offset+int64(done)) })
+		n, err := eintr.Retry(func() (int, error) { return unix.Pread(int(d), p[done:], offset+int64(done)) })
 		if err != nil {
 			return done, err
 		}

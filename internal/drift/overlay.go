@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"golang.org/x/sys/unix"
+	"touchstone.dev/touchstone/internal/eintr"
 )
 
 // mark is a mark of overlayfs on a file in an upper directory, kept as an
@@ -40,11 +41,11 @@ func marksOf(t *Tree) marks {
 // get returns the value of a mark; ok is false where there is none.
 func (m *marks) get(fd int, k mark) (value []byte, ok bool, err error) {
 	var buf [256]byte
-	n, err := ignoringEINTR(func() (int, error) { return unix.Fgetxattr(fd, m[k], buf[:]) })
+	n, err := eintr.Retry(func() (int, error) { return unix.Fgetxattr(fd, m[k], buf[:]) })
 	value = buf[:max(n, 0)]
 	if errors.Is(err, unix.ERANGE) {
 		value = make([]byte, 64<<10) // XATTR_SIZE_MAX
-		n, err = ignoringEINTR(func() (int, error) { return unix.Fgetxattr(fd, m[k], value) })
+		n, err = eintr.Retry(func() (int, error) { return unix.Fgetxattr(fd, m[k], value) })
 		value = value[:max(n, 0)]
 	}
 	switch {

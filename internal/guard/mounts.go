@@ -6,10 +6,10 @@ import (
 	"io"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+	"touchstone.dev/touchstone/internal/inspect/mounts"
 )
 
 // mountedAt returns where the subject sees a file that lies on a file system at the
@@ -39,25 +39,11 @@ func mountedAt(mountinfo io.Reader, device uint64, in string) string {
 		if len(fields) <= pointAt || fields[deviceAt] != want {
 			continue
 		}
-		root := strings.Trim(unescaped(fields[rootAt]), "/")
+		root := strings.Trim(mounts.Unescape(fields[rootAt]), "/")
 		rest, below := strings.CutPrefix("/"+in+"/", strings.TrimSuffix("/"+root, "/")+"/")
 		if below && len(root) > longest {
-			found, longest = strings.Trim(path.Join(unescaped(fields[pointAt]), rest), "/"), len(root)
+			found, longest = strings.Trim(path.Join(mounts.Unescape(fields[pointAt]), rest), "/"), len(root)
 		}
 	}
 	return found
-}
-
-// unescaped undoes the kernel's \040 for a blank, and the like.
-func unescaped(s string) string {
-	before, rest, found := strings.Cut(s, `\`)
-	if !found {
-		return s
-	}
-	if len(rest) >= 3 {
-		if n, err := strconv.ParseUint(rest[:3], 8, 8); err == nil {
-			return before + string([]byte{byte(n)}) + unescaped(rest[3:])
-		}
-	}
-	return before + `\` + unescaped(rest)
 }

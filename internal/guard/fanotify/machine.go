@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"touchstone.dev/touchstone/internal/eintr"
 )
 
 // machineSystems are the file systems that the machine itself has mounted: a mark on
@@ -64,17 +64,13 @@ func (m *machineSystems) now() (map[uint64]bool, error) {
 // changed reports whether anything was mounted or unmounted since it was called last
 // (proc_pid_mountinfo(5): such a file has an exceptional condition then).
 func (m *machineSystems) changed() (bool, error) {
-	for {
-		fds := []unix.PollFd{{Fd: int32(m.info), Events: unix.POLLPRI}}
-		n, err := unix.Poll(fds, 0)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return false, fmt.Errorf("asking whether the machine's mounts have changed: %w", err)
-		}
-		return n > 0, nil
+	n, err := eintr.Retry(func() (int, error) {
+		return unix.Poll([]unix.PollFd{{Fd: int32(m.info), Events: unix.POLLPRI}}, 0)
+	})
+	if err != nil {
+		return false, fmt.Errorf("asking whether the machine's mounts have changed: %w", err)
 	}
+	return n > 0, nil
 }
 
 // readDevices returns the devices in a mountinfo.
@@ -114,14 +110,6 @@ func deviceOf(line []byte) (uint64, bool) {
 		line = rest
 	}
 	field, _, _ := bytes.Cut(line, []byte(" "))
-	major, minor, ok := bytes.Cut(field, []byte(":"))
-	if !ok {
-		return 0, false
-	}
-	big, err := strconv.ParseUint(string(major), 10, 32)
-	if err != nil {
-		return 0, false
-	}
-	small, err := strconv.ParseUint(string(minor), 10, 32)
-	return big<<32 | small, err == nil
+	device, err := parseDevice(field)
+	return device, err == nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"touchstone.dev/touchstone/internal/inspect/mounts"
 )
 
 // mountLine is one line of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
@@ -27,20 +29,15 @@ func parseMount(line []byte) (mountLine, error) {
 		return mountLine{}, errMountInfo
 	}
 	var m mountLine
-	var errs [4]error
+	var errs [3]error
 	m.id, errs[0] = strconv.ParseUint(string(fields[0]), 10, 64)
 	m.parent, errs[1] = strconv.ParseUint(string(fields[1]), 10, 64)
-	major, minor, ok := strings.Cut(string(fields[2]), ":")
-	big, err := strconv.ParseUint(major, 10, 32)
-	errs[2] = err
-	small, err := strconv.ParseUint(minor, 10, 32)
-	errs[3] = err
-	if !ok || errors.Join(errs[:]...) != nil {
+	m.dev, errs[2] = parseDevice(fields[2])
+	if errors.Join(errs[:]...) != nil {
 		return mountLine{}, errMountInfo
 	}
-	m.dev = big<<32 | small
-	m.root = unescape(string(fields[3]))
-	m.point = unescape(string(fields[4]))
+	m.root = mounts.Unescape(string(fields[3]))
+	m.point = mounts.Unescape(string(fields[4]))
 	m.kind = string(super[0])
 	if len(super) > 2 {
 		m.options = string(super[2])
@@ -48,30 +45,22 @@ func parseMount(line []byte) (mountLine, error) {
 	return m, nil
 }
 
-// unescape undoes the kernel's \040 and the like.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
+// parseDevice reads "MAJOR:MINOR", as major<<32 | minor.
+func parseDevice(field []byte) (uint64, error) {
+	major, minor, ok := strings.Cut(string(field), ":")
+	big, err := strconv.ParseUint(major, 10, 32)
+	small, err2 := strconv.ParseUint(minor, 10, 32)
+	if !ok || err != nil || err2 != nil {
+		return 0, errMountInfo
 	}
-	var out strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				out.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		out.WriteByte(s[i])
-	}
-	return out.String()
+	return big<<32 | small, nil
 }
 
 // option returns the value of an option of a file system.
 func (m *mountLine) option(name string) string {
 	for o := range strings.SplitSeq(m.options, ",") {
 		if value, ok := strings.CutPrefix(o, name+"="); ok {
-			return unescape(value)
+			return mounts.Unescape(value)
 		}
 	}
 	return ""

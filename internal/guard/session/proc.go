@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"touchstone.dev/touchstone"
+	"touchstone.dev/touchstone/internal/eintr"
 )
 
 // Proc is a Looker that reads procfs (proc(5)). Its fields may be left empty.
@@ -167,14 +168,14 @@ func (r Proc) file(pid int, name string) string {
 // what does not fill the room is the end.
 func (r Proc) read(pid int, name string, limit int) ([]byte, error) {
 	path := r.file(pid, name)
-	fd, err := retried(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	fd, err := eintr.Retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer func() { _ = unix.Close(fd) }() // it was only read
 	text := make([]byte, 0, min(limit, 2048))
 	for {
-		n, err := retried(func() (int, error) { return unix.Read(fd, text[len(text):cap(text)]) })
+		n, err := eintr.Retry(func() (int, error) { return unix.Read(fd, text[len(text):cap(text)]) })
 		if err != nil {
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 		}
@@ -184,16 +185,6 @@ func (r Proc) read(pid int, name string, limit int) ([]byte, error) {
 		}
 		text = slices.Grow(text, min(len(text), limit-len(text)))
 		text = text[:len(text):min(cap(text), limit)]
-	}
-}
-
-// retried does a call again that a signal has cut short.
-func retried(call func() (int, error)) (int, error) {
-	for {
-		n, err := call()
-		if !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
 	}
 }
 

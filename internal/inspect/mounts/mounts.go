@@ -1,6 +1,7 @@
 // Package mounts says which file systems that are mounted below a machine's root
 // are part of the machine: whoever lists its files and whoever compares them with
-// the list must go to the same places. It does not look at mounts itself.
+// the list must go to the same places. It reads the names in the kernel's lists of
+// mounts, and does not look at mounts itself.
 package mounts
 
 import "golang.org/x/sys/unix"
