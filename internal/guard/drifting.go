@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -107,7 +108,12 @@ func (l *line) pop() *subject {
 
 // runDrift compares one subject after the other, so that it costs no more than one
 // processor, and none twice before another's turn.
-func (g *Guard) runDrift(ctx context.Context) error {
+func (g *Guard) runDrift(ctx context.Context) (err error) {
+	// Only now, for enforcement waits for nothing: before anything is compared, no
+	// difference is told.
+	if g.before, err = readBefore(g.journal); err != nil {
+		return err
+	}
 	every := time.NewTicker(time.Second)
 	defer every.Stop()
 	for {
@@ -200,7 +206,7 @@ func (g *Guard) differs(s *subject, f *drift.Finding) error {
 	d := f.Drift
 	at := d.Path
 	if s.host {
-		d.Managed = g.managed.of(g.c.Host.rooted(at))
+		d.Managed = g.managed.of(filepath.Join(g.c.Host.root(), at))
 	}
 	a := act{
 		subject: s, kind: touchstone.EventChange, thing: string(d.Change) + "\n" + at, at: g.c.Now(),

@@ -122,9 +122,6 @@ func (g *Guard) open(ctx context.Context) error {
 	if g.journal, err = openJournal(filepath.Join(g.c.Data, "events")); err != nil {
 		return err
 	}
-	if g.before, err = readBefore(g.journal); err != nil {
-		return err
-	}
 	if g.probation, err = openProbation(filepath.Join(g.c.Data, "probation.json"), ground.Rules.Guard.DryRun); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -23,6 +24,9 @@ func (h *Host) key() touchstone.Digest {
 	return touchstone.DigestOf(fmt.Appendf(nil, "golden %s %s", h.Artifact.Digest, h.Artifact.Label()))
 }
 
+// root is where this process finds the machine's files.
+func (h *Host) root() string { return cmp.Or(h.Root, "/") }
+
 // guardHost watches the machine until the context ends.
 func (g *Guard) guardHost(ctx context.Context) error {
 	s := &subject{id: g.hostID, host: true, running: touchstone.Running{ID: "host"}, started: bootTime(), artifact: g.c.Host.Artifact}
@@ -41,11 +45,7 @@ func (g *Guard) hostScanners(s *subject, config drift.Config) ([]*drift.Scanner,
 	declared, usual := config.Writable, drift.Patterns(drift.HostWritable())
 	config.Writable = func(p string) bool { return usual(p) || declared(p) }
 	config.Skip = drift.Patterns(drift.HostSkipped())
-	root := g.c.Host.Root
-	if root == "" {
-		root = "/"
-	}
-	sc, err := drift.NewScanner(drift.Tree{Form: drift.Folder, Path: root}, config)
+	sc, err := drift.NewScanner(drift.Tree{Form: drift.Folder, Path: g.c.Host.root()}, config)
 	if err != nil {
 		return nil, fmt.Errorf("comparing %s: %w", s.name(), err)
 	}

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -82,12 +81,4 @@ func (m *managed) of(path string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.by[inode{st.Dev, st.Ino}]
-}
-
-// rooted returns where this process finds a file of the host.
-func (h *Host) rooted(path string) string {
-	if h.Root == "" {
-		return "/" + path
-	}
-	return fmt.Sprintf("%s/%s", h.Root, path)
 }
