@@ -96,13 +96,7 @@ func BuildImage(files []makeimage.File, more ...makeimage.Layer) (v1.Image, erro
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	program := filepath.Join(dir, "pause")
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, "touchstone.dev/touchstone/internal/cluster/pause")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building the pause program: %w\n%s", err, out)
-	}
-	binary, err := os.ReadFile(program)
+	binary, err := makeimage.Program(context.Background(), filepath.Join(dir, "pause"), "touchstone.dev/touchstone/internal/cluster/pause")
 	if err != nil {
 		return nil, err
 	}

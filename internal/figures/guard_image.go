@@ -17,10 +17,8 @@ import (
 // actorImage writes an image with the actor and one ordinary program that ends at
 // once, with the libraries that it takes.
 func actorImage(ctx context.Context, program, archive string) error {
-	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", program, "./internal/figures/actor")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the actor: %w\n%s", err, said)
+	if _, err := makeimage.Program(ctx, program, "./internal/figures/actor"); err != nil {
+		return err
 	}
 	from := map[string]string{"actor": program, "bin/true": "/bin/true"}
 	said, err := exec.CommandContext(ctx, "ldd", "/bin/true").Output()

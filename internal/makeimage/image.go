@@ -1,5 +1,5 @@
 // Package makeimage makes container images from files, without Docker and
-// without running anything: for "make run" and for tests, which then push them
+// without running anything but the Go compiler: for "make run" and for tests, which then push them
 // to a registry or write them as archives. It is no builder for users.
 package makeimage
 

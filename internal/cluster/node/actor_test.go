@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,13 +26,7 @@ import (
 // that is a script.
 func actorImage(t *testing.T) v1.Image {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "actor")
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "touchstone.dev/touchstone/internal/guard/trial/testdata/actor")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	binary, err := os.ReadFile(path)
+	binary, err := makeimage.Program(t.Context(), filepath.Join(t.TempDir(), "actor"), "touchstone.dev/touchstone/internal/guard/trial/testdata/actor")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,21 +84,8 @@ func (g *guardProcess) start(t *testing.T) {
 		"--data", filepath.Join(g.dir, "data"), "--socket", g.socket(), "--now", "--canary-every", "5s", "--drift-every", "5s", "-o", "json")
 	g.running.Stdout, g.running.Stderr = out, log
 	g.running.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it does not outlive a test that is killed
-	if err := g.running.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended, running := make(chan struct{}), g.running
-	go func() {
-		_ = running.Wait() // how it ended is in its log
-		close(ended)
-	}()
-	g.ended = ended
-	wait(t, "the guard answers", time.Minute, func(ctx context.Context) error {
-		select {
-		case <-ended:
-			t.Fatalf("the guard ended\n%s", g.said())
-		default:
-		}
+	g.ended = launch(t, g.running)
+	answers(t, "the guard", g.ended, g.said, func(ctx context.Context) error {
 		_, err := guard.Local{Socket: g.socket()}.Status(ctx)
 		return err
 	})

@@ -19,6 +19,7 @@ import (
 	"touchstone.dev/touchstone/internal/api"
 	"touchstone.dev/touchstone/internal/cluster"
 	"touchstone.dev/touchstone/internal/kube/install"
+	"touchstone.dev/touchstone/internal/makeimage"
 	"touchstone.dev/touchstone/internal/server"
 )
 
@@ -69,13 +70,7 @@ var program = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	path := filepath.Join(dir, "touchstone")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "touchstone.dev/touchstone/cmd/touchstone")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building touchstone: %w\n%s", err, out)
-	}
-	return os.ReadFile(path)
+	return makeimage.Program(context.Background(), filepath.Join(dir, "touchstone"), "touchstone.dev/touchstone/cmd/touchstone")
 })
 
 // process is touchstone serve outside the cluster, as a process of its own, and
@@ -164,22 +159,34 @@ func (p *process) start(t *testing.T) {
 	p.running = exec.Command(p.program, p.flags...)
 	p.running.Stdout, p.running.Stderr = p.log, p.log
 	p.running.Env = append(os.Environ(), "DOCKER_CONFIG="+p.data) // no credentials of this machine's
-	if err := p.running.Start(); err != nil {
+	p.ended = launch(t, p.running)
+	answers(t, "the server", p.ended, p.said, p.connect)
+}
+
+// launch starts a program; the channel is closed when it has ended.
+func launch(t *testing.T, program *exec.Cmd) chan struct{} {
+	t.Helper()
+	if err := program.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended, running := make(chan struct{}), p.running
+	ended := make(chan struct{})
 	go func() {
-		_ = running.Wait() // how it ended is in its log
+		_ = program.Wait() // how it ended is in its log
 		close(ended)
 	}()
-	p.ended = ended
-	wait(t, "the server answers", time.Minute, func(ctx context.Context) error {
+	return ended
+}
+
+// answers waits until a program that was launched does.
+func answers(t *testing.T, name string, ended <-chan struct{}, said func() string, ask func(context.Context) error) {
+	t.Helper()
+	wait(t, name+" answers", time.Minute, func(ctx context.Context) error {
 		select {
 		case <-ended:
-			t.Fatalf("the server ended\n%s", p.said())
+			t.Fatalf("%s ended\n%s", name, said())
 		default:
 		}
-		return p.connect(ctx)
+		return ask(ctx)
 	})
 }
 

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 )
 
 // Namespace is the one of containerd in which the containers are: that of the
@@ -58,16 +57,9 @@ func Open(ctx context.Context) (*Runtime, error) {
 	return r, nil
 }
 
-// config has neither Kubernetes' part nor what writes outside of the folder.
-func (r *Runtime) config() string {
-	return fmt.Sprintf("version = 2\nroot = %q\nstate = %q\n"+
-		"disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.runtime\", \"io.containerd.cri.v1.images\", \"io.containerd.nri.v1.nri\", \"io.containerd.internal.v1.opt\"]\n"+
-		"[grpc]\naddress = %q\n", filepath.Join(r.dir, "root"), filepath.Join(r.dir, "state"), r.Socket())
-}
-
 func (r *Runtime) start(ctx context.Context) error {
-	file := filepath.Join(r.dir, "config.toml")
-	if err := os.WriteFile(file, []byte(r.config()), 0o600); err != nil {
+	file, err := Configure(r.dir)
+	if err != nil {
 		return err
 	}
 	r.daemon = exec.Command("containerd", "--log-level", "warn", "--config", file)
@@ -97,7 +89,7 @@ func (r *Runtime) start(ctx context.Context) error {
 }
 
 // Socket is where containerd listens.
-func (r *Runtime) Socket() string { return filepath.Join(r.dir, "sock") }
+func (r *Runtime) Socket() string { return socketIn(r.dir) }
 
 // Folder is for whatever should be gone with the runtime.
 func (r *Runtime) Folder() string { return r.dir }
@@ -172,34 +164,9 @@ func (r *Runtime) Close() {
 		}
 		_ = r.daemon.Process.Kill()
 		<-r.ended
-		for _, shim := range r.shims() {
-			_ = unix.Kill(shim, unix.SIGKILL)
-		}
 	}
-	mounts, _ := os.ReadFile("/proc/self/mounts")
-	for line := range strings.Lines(string(mounts)) {
-		if at := strings.Fields(line)[1]; strings.HasPrefix(at, r.dir+"/") {
-			_ = unix.Unmount(at, unix.MNT_DETACH)
-		}
-	}
-	_ = os.RemoveAll(r.dir)
+	Clear(r.dir)
 	removeGroups("/" + filepath.Base(r.dir))
-}
-
-// shims are the shims of this containerd, which its end does not end.
-func (r *Runtime) shims() (pids []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		var pid int
-		if _, err := fmt.Sscanf(e.Name(), "%d", &pid); err != nil {
-			continue
-		}
-		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if bytes.Contains(line, []byte("containerd-shim")) && bytes.Contains(line, []byte("\x00"+r.Socket()+"\x00")) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }
 
 // removeGroups removes the control groups below a name, in each hierarchy.

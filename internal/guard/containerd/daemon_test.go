@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"touchstone.dev/touchstone/internal/cluster/runtime"
 	"touchstone.dev/touchstone/internal/makeimage"
 )
 
@@ -72,10 +72,7 @@ func newDaemon(t testing.TB, namespaces ...string) *daemon {
 		t.Fatal(err)
 	}
 	d := &daemon{t: t, dir: dir, socket: filepath.Join(dir, "sock")}
-	config := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\n"+
-		"disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.runtime\", \"io.containerd.cri.v1.images\", \"io.containerd.nri.v1.nri\", \"io.containerd.internal.v1.opt\"]\n"+
-		"[grpc]\naddress = %q\n", dir+"/root", dir+"/state", d.socket)
-	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(config), 0o600); err != nil {
+	if _, err := runtime.Configure(dir); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.remove)
@@ -96,13 +93,7 @@ func newDaemon(t testing.TB, namespaces ...string) *daemon {
 // actorImage is an image of two layers; another number makes another image.
 func actorImage(t testing.TB, number int) v1.Image {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "actor")
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, "./testdata/actor")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	binary, err := os.ReadFile(program)
+	binary, err := makeimage.Program(t.Context(), filepath.Join(t.TempDir(), "actor"), "./testdata/actor")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,16 +154,7 @@ func (d *daemon) remove() {
 		_ = r.Close()
 	}
 	d.kill()
-	for _, shim := range d.shims() {
-		_ = unix.Kill(shim, unix.SIGKILL)
-	}
-	mounts, _ := os.ReadFile("/proc/self/mounts")
-	for line := range strings.Lines(string(mounts)) {
-		if at := strings.Fields(line)[1]; strings.HasPrefix(at, d.dir+"/") {
-			_ = unix.Unmount(at, unix.MNT_DETACH)
-		}
-	}
-	_ = os.RemoveAll(d.dir)
+	runtime.Clear(d.dir)
 	d.ran.Range(func(id, _ any) bool {
 		groups, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup", "*", "touchstone-test", id.(string)))
 		for _, g := range append(groups, filepath.Join("/sys/fs/cgroup/touchstone-test", id.(string))) {
@@ -180,22 +162,6 @@ func (d *daemon) remove() {
 		}
 		return true
 	})
-}
-
-// shims returns the shims of this containerd, which its end does not end.
-func (d *daemon) shims() (pids []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if words := strings.Split(string(line), "\x00"); strings.Contains(words[0], "containerd-shim") && strings.Contains(string(line), "\x00"+d.socket+"\x00") {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }
 
 // ctr calls containerd's own client.

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
+	"touchstone.dev/touchstone/internal/cluster/runtime"
 	"touchstone.dev/touchstone/internal/guard/containerd"
 	"touchstone.dev/touchstone/internal/makeimage"
 )
@@ -112,22 +112,14 @@ func (d *daemon) prepare() (err error) {
 		return err
 	}
 	d.socket = filepath.Join(d.dir, "sock")
-	config := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\n"+
-		"disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.runtime\", \"io.containerd.cri.v1.images\", \"io.containerd.nri.v1.nri\", \"io.containerd.internal.v1.opt\"]\n"+
-		"[grpc]\naddress = %q\n", d.dir+"/root", d.dir+"/state", d.socket)
-	if err := os.WriteFile(filepath.Join(d.dir, "config.toml"), []byte(config), 0o600); err != nil {
+	if _, err := runtime.Configure(d.dir); err != nil {
 		return err
 	}
 	if err := d.start(); err != nil {
 		return err
 	}
 	actor := filepath.Join(d.dir, "actor")
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", actor, "./testdata/actor")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
-	}
-	binary, err := os.ReadFile(actor)
+	binary, err := makeimage.Program(context.Background(), actor, "./testdata/actor")
 	if err != nil {
 		return err
 	}
@@ -234,25 +226,5 @@ func (d *daemon) remove() {
 		_ = r.Close()
 	}
 	d.kill()
-	for _, shim := range d.shims() {
-		_ = unix.Kill(shim, unix.SIGKILL)
-	}
-	mounts, _ := os.ReadFile("/proc/self/mounts")
-	for line := range strings.Lines(string(mounts)) {
-		if at := strings.Fields(line)[1]; strings.HasPrefix(at, d.dir+"/") {
-			_ = unix.Unmount(at, unix.MNT_DETACH)
-		}
-	}
-	_ = os.RemoveAll(d.dir)
-}
-
-// shims returns the shims of this containerd, which its end does not end.
-func (d *daemon) shims() (pids []int) {
-	for _, pid := range allProcesses() {
-		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if words := strings.Split(string(line), "\x00"); strings.Contains(words[0], "containerd-shim") && strings.Contains(string(line), "\x00"+d.socket+"\x00") {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
+	runtime.Clear(d.dir)
 }

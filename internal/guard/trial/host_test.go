@@ -34,13 +34,7 @@ type machine struct {
 func newMachine(t *testing.T, rules string) *machine {
 	t.Helper()
 	needShop(t)
-	program := filepath.Join(node.dir, "touchstone")
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, "../../../cmd/touchstone")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	binary, err := os.ReadFile(program)
+	binary, err := makeimage.Program(t.Context(), filepath.Join(node.dir, "touchstone"), "touchstone.dev/touchstone/cmd/touchstone")
 	if err != nil {
 		t.Fatal(err)
 	}
