@@ -1,6 +1,7 @@
 package eintr
 
 import (
+	"errors"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,7 @@ func TestRetry(t *testing.T) {
 	} {
 		calls := 0
 		n, err := Retry(func() (int, error) { calls++; return calls, c.errs[calls-1] })
-		if n != len(c.errs) || err != c.errs[len(c.errs)-1] {
+		if n != len(c.errs) || !errors.Is(err, c.errs[len(c.errs)-1]) {
 			t.Errorf("%s: %d, %v after %d calls", c.name, n, err, calls)
 		}
 	}
